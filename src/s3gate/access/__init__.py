@@ -1,0 +1,1 @@
+"""May they: decisions on values handed in; pure."""

@@ -1,0 +1,1 @@
+"""The vocabulary: values, names, errors; pure, no input or output."""

@@ -1,0 +1,90 @@
+"""Frozen records that the layers hand one another."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from s3gate.core.checksums import Checksum
+
+__all__ = ["NULL_VERSION", "Bucket", "ObjectRecord", "Owner", "Part", "PartSpan", "Upload"]
+
+NULL_VERSION = "null"
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """A canonical user: what stands in Owner and Initiator."""
+
+    id: str
+    display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bucket as a request sees it: found once, then handed on."""
+
+    name: str
+    owner: Owner
+    region: str
+    created_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartSpan:
+    """One part of an object that was assembled from parts: its number, size in bytes and checksum (base64, or "")."""
+
+    number: int
+    size: int
+    checksum: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectRecord:
+    """Everything S3 knows of one version of an object but its bytes.
+
+    `etag` has no quotes. `headers` are the stored response headers by lower-case name (content-type, cache-control,
+    content-disposition, content-encoding, content-language, expires). `user_metadata` has names without
+    `x-amz-meta-`. `parts` is empty for an object that was put in one piece. `sequence` orders the versions of a key.
+    """
+
+    etag: str
+    size: int
+    modified_ns: int
+    headers: Mapping[str, str] = field(default=_EMPTY)
+    user_metadata: Mapping[str, str] = field(default=_EMPTY)
+    checksum: Checksum | None = None
+    parts: tuple[PartSpan, ...] = ()
+    storage_class: str = "STANDARD"
+    owner: Owner | None = None
+    tags: Mapping[str, str] = field(default=_EMPTY)
+    upload_id: str = ""
+    version_id: str = NULL_VERSION
+    sequence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A multipart upload under way. `template` is the record the object will get, but for its etag and size."""
+
+    id: str
+    key: str
+    initiated_ns: int
+    initiator: Owner
+    template: ObjectRecord
+    checksum_algorithm: str
+    checksum_type: str
+    client_chose_checksum: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A part that was stored: `etag` without quotes, `checksum` in the upload's algorithm."""
+
+    number: int
+    size: int
+    etag: str
+    modified_ns: int
+    checksum: Checksum | None = None

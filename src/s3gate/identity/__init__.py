@@ -1,0 +1,1 @@
+"""Who exists: users and their access keys."""

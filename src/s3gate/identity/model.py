@@ -1,0 +1,52 @@
+"""Users, their access keys, and the caller of a request."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from s3gate.core.values import Owner
+
+__all__ = ["ANONYMOUS", "POLICIES", "ROOT", "Caller", "Credential", "Policy", "canonical_id"]
+
+Policy = Literal["readonly", "readwrite", "writeonly", "admin"]
+POLICIES: tuple[str, ...] = get_args(Policy)
+
+
+def canonical_id(name: str) -> str:
+    """A canonical user id (64 hex digits, as AWS's are) that stays the same for a name."""
+    return hashlib.sha256(f"s3gate:{name}".encode()).hexdigest()
+
+
+# The account that owns what no other account owns: directories that were there before, and the buckets of every
+# credential that names no user of its own.
+ROOT = Owner(canonical_id("root"), "s3gate")
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An access key of a user. `created_ns` is nanoseconds since 1970."""
+
+    access_key: str
+    secret_key: str
+    created_ns: int = 0
+    enabled: bool = True
+    description: str = ""
+    owner: Owner = ROOT
+    email: str = ""
+    policy: Policy = "readwrite"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who makes a request: an owner with a policy, through an access key ("" for the anonymous caller)."""
+
+    owner: Owner
+    policy: Policy
+    access_key: str = ""
+    anonymous: bool = False
+
+
+# AWS's canonical id of requests without credentials.
+ANONYMOUS = Caller(Owner("65a011a29cdf8ec533ec3d1ccaae921c", "anonymous"), policy="readonly", anonymous=True)

@@ -1,0 +1,1 @@
+"""What S3 does: one plain async function for each operation."""

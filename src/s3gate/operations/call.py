@@ -1,0 +1,59 @@
+"""What an operation is given: the caller, the bucket, the store and the body of the request."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from s3gate.auth.payload import Payload
+from s3gate.core.checksums import Buffer
+from s3gate.core.values import Bucket
+from s3gate.core.wire import Wire
+from s3gate.identity.model import Caller
+from s3gate.storage.backend import Backend
+
+__all__ = ["Body", "Call", "Require", "Rules"]
+
+
+class Body(Protocol):
+    """The bytes of the request body as they come from the client, still encoded."""
+
+    def batches(self) -> AsyncIterator[list[Buffer]]:
+        """The body in batches of about a mebibyte, each a list of pieces as they arrived; can be run through once."""
+
+
+class Require(Protocol):
+    """Asks for permission on a resource beside the one that the request names."""
+
+    def __call__(self, action: str, bucket: Bucket, key: str = "") -> None:
+        """Raise AccessDenied unless the caller may do `action` (as `s3:GetObject`) there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The settings that decide how operations answer."""
+
+    region: str = "us-east-1"
+    relaxed_bucket_names: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request, authenticated and authorized. `bucket` is None at service level and for CreateBucket."""
+
+    wire: Wire
+    caller: Caller
+    bucket: Bucket | None
+    storage: Backend
+    body: Body
+    payload: Payload
+    rules: Rules
+    require: Require
+
+    @property
+    def here(self) -> Bucket:
+        """The bucket of a request at bucket or object level."""
+        if self.bucket is None:
+            raise LookupError("this operation has no bucket")
+        return self.bucket

@@ -1,0 +1,190 @@
+"""What the gateway asks of a store: the backend protocol, each method with its duties.
+
+Every implementation passes the suite in tests/contract. Errors are S3Errors; an implementation lets no other exception
+of its medium out. Buckets, keys and records are values of s3gate.core; a store never sees a request or a response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from s3gate.core.checksums import Buffer
+from s3gate.core.conditions import WriteCondition
+from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, Upload
+
+__all__ = ["Backend", "ListPage", "ListQuery", "Listed", "ObjectReader", "Stage", "StartError", "Through"]
+
+
+class StartError(Exception):
+    """The store cannot be served as it stands; the message says why and what to do."""
+
+
+# Takes the next pieces of a body and gives what is to be stored: decoding and digests run inside it.
+Through = Callable[[list[Buffer]], list[Buffer]]
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """A page of a listing: keys that begin with `prefix`, are greater than `after` and do not begin with `past`.
+
+    Keys that hold `delimiter` behind the prefix are rolled up into one common prefix that ends with it. `past` (when
+    not empty) is a common prefix that an earlier page gave. `limit` counts keys and common prefixes together.
+    """
+
+    prefix: str = ""
+    delimiter: str = ""
+    after: str = ""
+    past: str = ""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A key and the record of its current version."""
+
+    key: str
+    record: ObjectRecord
+
+
+@dataclass(slots=True)
+class ListPage:
+    """Objects and common prefixes, each in byte order of UTF-8. `truncated` is true only if another entry follows.
+
+    `last` is the greatest entry given, `last_is_prefix` tells whether it is a common prefix.
+    """
+
+    objects: list[Listed] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
+    truncated: bool = False
+    last: str = ""
+    last_is_prefix: bool = False
+
+
+class ObjectReader(Protocol):
+    """One version of an object, held open: its bytes and `record` stay together whatever happens to the key."""
+
+    @property
+    def record(self) -> ObjectRecord:
+        """The record that belongs to these bytes."""
+
+    async def read(self, start: int, length: int) -> Buffer:
+        """`length` bytes from `start`, in memory; for small ranges. InternalError when the object got shorter."""
+
+    def chunks(self, start: int, length: int) -> AsyncIterator[Buffer]:
+        """The same bytes in pieces of bounded size."""
+
+    async def close(self) -> None:
+        """Let go; a second call does nothing."""
+
+
+class Stage(Protocol):
+    """Bytes on their way in. Nobody sees them before they are committed."""
+
+    @property
+    def size(self) -> int:
+        """Bytes stored so far."""
+
+    async def write(self, pieces: list[Buffer], through: Through) -> None:
+        """Append what `through(pieces)` gives. Runs it once, in order, off the event loop where the work is long."""
+
+    async def copy(self, source: ObjectReader, start: int, length: int) -> None:
+        """Append bytes of an object of the same backend, without moving them through this process where it can."""
+
+
+class Backend(Protocol):
+    """A store of buckets and objects, shared by several processes that know nothing of one another."""
+
+    async def start(self) -> None:
+        """Open the store. Raises StartError, which tells the remedy, when it cannot be served."""
+
+    async def stop(self) -> None:
+        """Let go of everything held. Pending work is finished first."""
+
+    # --- buckets
+    async def list_buckets(self) -> list[Bucket]:
+        """All buckets, in byte order of their names."""
+
+    async def find_bucket(self, name: str) -> Bucket:
+        """The bucket, else NoSuchBucket. Any name may be asked for."""
+
+    async def create_bucket(self, name: str, owner: Owner, region: str) -> Bucket:
+        """Make a bucket; of several concurrent calls for a name exactly one succeeds.
+
+        Raises BucketAlreadyOwnedByYou or BucketAlreadyExists, by the owner of the one that is there. The caller has
+        checked the name.
+        """
+
+    async def delete_bucket(self, bucket: Bucket) -> None:
+        """Remove an empty bucket with its uploads, else BucketNotEmpty. No object that was acknowledged is lost."""
+
+    # --- objects
+    def stage(self, bucket: Bucket) -> AbstractAsyncContextManager[Stage]:
+        """A new stage; what is not committed inside the `async with` is gone after it."""
+
+    async def commit_object(
+        self, bucket: Bucket, stage: Stage, key: str, record: ObjectRecord, condition: WriteCondition
+    ) -> ObjectRecord:
+        """Make the staged bytes the object at `key`, under the lock of the key; gives the record as stored.
+
+        The condition is decided against the current object while the lock is held. Readers see the old object or the
+        new one, whole, with its own record. On return the object is as durable as the store is set to make it. On any
+        error the old object stands untouched. `modified_ns`, `version_id` and `sequence` are set by the store.
+        """
+
+    async def open_object(self, bucket: Bucket, key: str) -> ObjectReader:
+        """The current version of the object, else NoSuchKey."""
+
+    async def stat_object(self, bucket: Bucket, key: str) -> ObjectRecord:
+        """The record of the current version, else NoSuchKey."""
+
+    async def update_object(
+        self, bucket: Bucket, key: str, change: Callable[[ObjectRecord], ObjectRecord]
+    ) -> ObjectRecord:
+        """Replace the record of the current version in place, its bytes untouched; `change` runs under the key's lock.
+
+        Raises NoSuchKey; what `change` raises is passed on and nothing is changed.
+        """
+
+    async def delete_object(self, bucket: Bucket, key: str, condition: WriteCondition) -> None:
+        """Remove the object under the lock of its key; deleting what is not there succeeds (unless If-Match)."""
+
+    async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
+        """A page of the listing. An object that cannot be read never fails the page."""
+
+    # --- multipart uploads
+    async def create_upload(self, bucket: Bucket, upload: Upload) -> None:
+        """Record a new upload; it survives a restart."""
+
+    async def find_upload(self, bucket: Bucket, key: str, upload_id: str) -> Upload:
+        """The upload under way with this id and key, else NoSuchUpload. Any text may be asked for."""
+
+    async def commit_part(self, bucket: Bucket, upload: Upload, stage: Stage, part: Part) -> Part:
+        """Make the staged bytes a part, in place of an earlier one of its number; `modified_ns` is set by the store.
+
+        Raises NoSuchUpload when the upload has ended meanwhile.
+        """
+
+    async def list_parts(self, bucket: Bucket, upload: Upload) -> list[Part]:
+        """All parts, by number."""
+
+    async def list_uploads(self, bucket: Bucket, prefix: str) -> list[Upload]:
+        """All uploads whose key begins with `prefix`, by key in byte order, then by id."""
+
+    async def complete_upload(
+        self,
+        bucket: Bucket,
+        upload: Upload,
+        parts: Sequence[Part],
+        record: ObjectRecord,
+        condition: WriteCondition,
+    ) -> ObjectRecord:
+        """Join `parts` into the object at the upload's key and end the upload; as commit_object in every other way.
+
+        Raises InvalidPart when a part is no longer the one named. On any error the upload stands as it was.
+        """
+
+    async def abort_upload(self, bucket: Bucket, upload: Upload) -> None:
+        """End the upload and remove its parts, else NoSuchUpload."""

@@ -1,0 +1,1 @@
+"""The backend over a directory of plain files."""
