@@ -1,0 +1,230 @@
+"""The backend over a directory of plain files: joins the modules beside it, and holds no logic of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import uuid
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from s3gate.core.conditions import WriteCondition
+from s3gate.core.errors import S3Error
+from s3gate.core.names import RESERVED, bucket_name_fault
+from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, Upload
+from s3gate.storage.backend import ListPage, ListQuery, ObjectReader, Stage
+from s3gate.storage.filesystem import buckets, layout, listing, multipart, objects
+from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
+from s3gate.storage.filesystem.durability import Durability, Level
+from s3gate.storage.filesystem.faults import seam
+from s3gate.storage.filesystem.locks import KeyLocks
+from s3gate.storage.filesystem.names import NameCache
+from s3gate.storage.filesystem.staging import FileStage
+
+__all__ = ["FilesystemBackend"]
+
+_THREADS = 16
+_T = TypeVar("_T")
+
+
+class FilesystemBackend:
+    """Implements s3gate.storage.backend.Backend; the duties of each method are described there.
+
+    Args:
+        root: the data directory; each directory in it is a bucket.
+        durability: what an acknowledged write has on the medium, see Durability.
+        metadata: where new buckets keep records: "auto", "xattr" or "sidecar".
+        read_only: nothing is written, not even the gateway's own directories.
+        region: the region of directories that were there before.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        durability: Level = "full",
+        metadata: str = "auto",
+        read_only: bool = False,
+        region: str = "us-east-1",
+    ) -> None:
+        self._root = root
+        self._level = durability
+        self._metadata = metadata
+        self._read_only = read_only
+        self._region = region
+        self._handles: dict[str, BucketDirectory] = {}
+        self._cache = NameCache()
+        self._opened: tuple[Store, ThreadPoolExecutor, KeyLocks | None] | None = None
+
+    # --- life
+    async def start(self) -> None:
+        """Open the data directory."""
+        root_fd = layout.open_root(self._root, read_only=self._read_only)
+        executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3gate-disk")
+        instance = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
+        durability = Durability(self._level, executor)
+        store = Store(root_fd, instance, executor, durability=durability, metadata=self._metadata)
+        locks = None
+        if not self._read_only:
+            path = f"{RESERVED}/locks/buckets"
+            locks = KeyLocks(
+                os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=root_fd)
+            )
+        self._opened = store, executor, locks
+
+    async def stop(self) -> None:
+        """Let go of the data directory."""
+        if self._opened is None:
+            return
+        store, executor, locks = self._opened
+        self._opened = None
+        for handle in self._handles.values():
+            handle.close()
+        self._handles.clear()
+        executor.shutdown(wait=True)
+        if locks is not None:
+            locks.close()
+        os.close(store.root_fd)
+
+    @property
+    def _store(self) -> Store:
+        if self._opened is None:
+            raise RuntimeError("the backend was not started")
+        return self._opened[0]
+
+    @property
+    def _bucket_locks(self) -> KeyLocks:
+        if self._opened is None or self._opened[2] is None:
+            raise S3Error("AccessDenied", "The gateway is read-only")
+        return self._opened[2]
+
+    def _handle(self, name: str) -> BucketDirectory:
+        """The open directory of a bucket, kept while its name leads to it."""
+        handle = self._handles.get(name)
+        if handle is not None and handle.is_current():
+            return handle
+        self._handles.pop(name, None)
+        if bucket_name_fault(name, relaxed=True) is not None:
+            raise S3Error("NoSuchBucket", BucketName=name)
+        try:
+            handle = BucketDirectory(self._store, name)
+        except (FileNotFoundError, NotADirectoryError):
+            raise S3Error("NoSuchBucket", BucketName=name) from None
+        self._handles[name] = handle
+        return handle
+
+    async def _off_loop(self, work: Callable[..., _T], *arguments: object) -> _T:
+        return await asyncio.get_running_loop().run_in_executor(self._store.executor, work, *arguments)
+
+    # --- buckets
+    @seam
+    async def list_buckets(self) -> list[Bucket]:
+        found = []
+        for name in buckets.names(self._store.root_fd):
+            with contextlib.suppress(S3Error, PermissionError):
+                found.append(self._handle(name).value(self._region))
+        return found
+
+    @seam
+    async def find_bucket(self, name: str) -> Bucket:
+        return self._handle(name).value(self._region)
+
+    @seam
+    async def create_bucket(self, name: str, owner: Owner, region: str) -> Bucket:
+        made = await buckets.create(self._store, self._bucket_locks, name, owner, region)
+        self._handles[name] = made
+        return made.value(self._region)
+
+    @seam
+    async def delete_bucket(self, bucket: Bucket) -> None:
+        await buckets.delete(self._store, self._bucket_locks, self._handle(bucket.name))
+        self._handles.pop(bucket.name, None)
+
+    # --- objects
+    @contextlib.asynccontextmanager
+    async def stage(self, bucket: Bucket) -> AsyncIterator[Stage]:
+        """See Backend.stage."""
+        stage = await self._new_stage(bucket)
+        try:
+            yield stage
+        finally:
+            stage.discard()
+
+    @seam
+    async def _new_stage(self, bucket: Bucket) -> FileStage:
+        return self._handle(bucket.name).stage()
+
+    @seam
+    async def commit_object(
+        self, bucket: Bucket, stage: Stage, key: str, record: ObjectRecord, condition: WriteCondition
+    ) -> ObjectRecord:
+        return await objects.commit(self._handle(bucket.name), _own(stage), key, record, condition)
+
+    @seam
+    async def open_object(self, bucket: Bucket, key: str) -> ObjectReader:
+        return objects.open_reader(self._handle(bucket.name), key)
+
+    @seam
+    async def stat_object(self, bucket: Bucket, key: str) -> ObjectRecord:
+        record = objects.read_record(self._handle(bucket.name), key)
+        if record is None:
+            raise S3Error("NoSuchKey", Key=key)
+        return record
+
+    @seam
+    async def update_object(
+        self, bucket: Bucket, key: str, change: Callable[[ObjectRecord], ObjectRecord]
+    ) -> ObjectRecord:
+        return await objects.update(self._handle(bucket.name), key, change)
+
+    @seam
+    async def delete_object(self, bucket: Bucket, key: str, condition: WriteCondition) -> None:
+        await objects.delete(self._handle(bucket.name), key, condition)
+
+    @seam
+    async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
+        return await self._off_loop(listing.list_page, self._handle(bucket.name), self._cache, query)
+
+    # --- multipart uploads
+    @seam
+    async def create_upload(self, bucket: Bucket, upload: Upload) -> None:
+        await multipart.create(self._handle(bucket.name), upload)
+
+    @seam
+    async def find_upload(self, bucket: Bucket, key: str, upload_id: str) -> Upload:
+        return multipart.find(self._handle(bucket.name), key, upload_id)
+
+    @seam
+    async def commit_part(self, bucket: Bucket, upload: Upload, stage: Stage, part: Part) -> Part:
+        return await multipart.commit_part(self._handle(bucket.name), upload, _own(stage), part)
+
+    @seam
+    async def list_parts(self, bucket: Bucket, upload: Upload) -> list[Part]:
+        return await self._off_loop(multipart.list_parts, self._handle(bucket.name), upload)
+
+    @seam
+    async def list_uploads(self, bucket: Bucket, prefix: str) -> list[Upload]:
+        return await self._off_loop(multipart.list_uploads, self._handle(bucket.name), prefix)
+
+    @seam
+    async def complete_upload(
+        self,
+        bucket: Bucket,
+        upload: Upload,
+        parts: Sequence[Part],
+        record: ObjectRecord,
+        condition: WriteCondition,
+    ) -> ObjectRecord:
+        return await multipart.complete(self._handle(bucket.name), upload, parts, record, condition)
+
+    @seam
+    async def abort_upload(self, bucket: Bucket, upload: Upload) -> None:
+        await multipart.abort(self._handle(bucket.name), upload)
+
+
+def _own(stage: Stage) -> FileStage:
+    if not isinstance(stage, FileStage):
+        raise TypeError("a stage is committed to the backend that made it")
+    return stage

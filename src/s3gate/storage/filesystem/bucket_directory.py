@@ -1,0 +1,151 @@
+"""The open directory of a bucket: its descriptor, its record, its locks and its staging directory in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from concurrent.futures import Executor
+
+from s3gate.core.errors import S3Error
+from s3gate.core.values import Bucket
+from s3gate.storage.filesystem import layout
+from s3gate.storage.filesystem.durability import Durability
+from s3gate.storage.filesystem.layout import BucketRecord
+from s3gate.storage.filesystem.locks import KeyLocks
+from s3gate.storage.filesystem.metadata import MetadataStore, SidecarMetadata, XattrMetadata
+from s3gate.storage.filesystem.paths import CONTROL
+from s3gate.storage.filesystem.staging import FileStage
+
+__all__ = ["BucketDirectory", "Store"]
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_CONTROL_DIRECTORIES = ("locks", "meta", "mpu", "tmp", "x")
+
+
+class Store:
+    """What all buckets of this process share."""
+
+    def __init__(
+        self, root_fd: int, instance: str, executor: Executor, *, durability: Durability, metadata: str
+    ) -> None:
+        self.root_fd = root_fd
+        self.instance = instance
+        self.executor = executor
+        self.durability = durability
+        self.metadata = metadata
+
+
+class BucketDirectory:
+    """A bucket held open. Its descriptors close when the last request that uses it lets go."""
+
+    def __init__(self, store: Store, name: str) -> None:
+        self.store = store
+        self.name = name
+        self._descriptors: list[int] = []
+        self.fd = self._keep(os.open(name, _DIRECTORY, dir_fd=store.root_fd))
+        self.stat = os.fstat(self.fd)
+        self._record = layout.read_bucket_record(self.fd)
+        self._locks: KeyLocks | None = None
+        self._staging_fd = -1
+        self._metadata: MetadataStore | None = None
+
+    def _keep(self, fd: int) -> int:
+        self._descriptors.append(fd)
+        return fd
+
+    def __del__(self) -> None:
+        for fd in getattr(self, "_descriptors", ()):
+            with contextlib.suppress(OSError):
+                os.close(fd)
+
+    @property
+    def durability(self) -> Durability:
+        """The store's durability."""
+        return self.store.durability
+
+    @property
+    def record(self) -> BucketRecord:
+        """The bucket's record; that of an adopted directory until the gateway first writes to it."""
+        if self._record is None:
+            self._record = layout.read_bucket_record(self.fd)
+        return self._record or layout.adopted(min(self.stat.st_mtime_ns, self.stat.st_ctime_ns))
+
+    @property
+    def is_adopted(self) -> bool:
+        """Whether this is a directory of other programs that has no record of ours yet."""
+        return not self.record.metadata
+
+    def value(self, region: str) -> Bucket:
+        """The bucket as requests see it; an adopted one is in the gateway's region."""
+        record = self.record
+        return Bucket(self.name, record.owner, record.region or region, record.created_ns)
+
+    def is_current(self) -> bool:
+        """Whether the name still leads to this directory."""
+        try:
+            stat = os.stat(self.name, dir_fd=self.store.root_fd, follow_symlinks=False)
+        except FileNotFoundError:
+            return False
+        return stat.st_ino == self.stat.st_ino and stat.st_dev == self.stat.st_dev
+
+    def check_current(self) -> None:
+        """Raise NoSuchBucket when the bucket was removed or replaced since it was opened."""
+        if not self.is_current():
+            raise S3Error("NoSuchBucket", BucketName=self.name)
+
+    @property
+    def metadata(self) -> MetadataStore:
+        """Where this bucket keeps its records."""
+        if self._metadata is None:
+            kind = self.record.metadata
+            store = SidecarMetadata if kind == "sidecar" else XattrMetadata
+            chosen = store(self.fd, CONTROL, self.durability)
+            if not kind:
+                return chosen  # adopted: not decided before the first write
+            self._metadata = chosen
+        return self._metadata
+
+    @property
+    def locks(self) -> KeyLocks:
+        """The key locks of this bucket; makes the control directory."""
+        if self._locks is None:
+            self.prepare(self.record)
+            fd = os.open(
+                CONTROL + b"/locks/keys", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.fd
+            )
+            self._locks = KeyLocks(self._keep(fd))
+        return self._locks
+
+    def prepare(self, record: BucketRecord) -> None:
+        """Make the control directory and bucket.json where they are missing. `record` is what a new one says."""
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(CONTROL, 0o700, dir_fd=self.fd)
+        control = os.open(CONTROL, _DIRECTORY, dir_fd=self.fd)
+        try:
+            for name in _CONTROL_DIRECTORIES:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(name, 0o700, dir_fd=control)
+            if self.is_adopted:
+                kind = layout.probe_metadata(control, self.store.metadata)
+                layout.write_bucket_record(control, BucketRecord(record.owner, record.region, record.created_ns, kind))
+                self._record = None
+                if self.is_adopted:
+                    raise S3Error("InternalError", f"bucket {self.name} has no readable bucket.json")
+        finally:
+            os.close(control)
+
+    def stage(self) -> FileStage:
+        """A new staged file in this process's own staging directory."""
+        if self._staging_fd < 0:
+            self.prepare(self.record)
+            path = CONTROL + b"/tmp/" + self.store.instance.encode()
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path, 0o700, dir_fd=self.fd)
+            self._staging_fd = self._keep(os.open(path, _DIRECTORY, dir_fd=self.fd))
+        return FileStage(self._staging_fd, self.store.executor)
+
+    def close(self) -> None:
+        """Remove this process's staging directory, which is empty when no request is under way."""
+        if self._staging_fd >= 0:
+            with contextlib.suppress(OSError):
+                os.rmdir(CONTROL + b"/tmp/" + self.store.instance.encode(), dir_fd=self.fd)

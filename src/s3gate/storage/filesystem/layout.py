@@ -1,0 +1,170 @@
+"""Names and places of what the gateway keeps beside the objects, and the marker that says which format it is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from s3gate.core import clock
+from s3gate.core.names import RESERVED
+from s3gate.core.values import Owner
+from s3gate.durable import write_file
+from s3gate.identity.model import ROOT
+from s3gate.storage.backend import StartError
+from s3gate.storage.filesystem.metadata import ATTRIBUTE
+
+__all__ = [
+    "FORMAT_VERSION",
+    "BucketRecord",
+    "adopted",
+    "open_root",
+    "probe_metadata",
+    "read_bucket_record",
+    "write_bucket_record",
+]
+
+FORMAT_VERSION = 1
+_FORMAT_FILE = "format.json"
+_ROOT_DIRECTORIES = ("locks", "new", "trash")
+_BUCKET_FILE = "bucket.json"
+_PROBE_BYTES = 3000
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BucketRecord:
+    """What bucket.json says. `metadata` is "xattr" or "sidecar": where this bucket keeps the records of its files."""
+
+    owner: Owner
+    region: str
+    created_ns: int
+    metadata: str
+
+
+def open_root(root: str, *, read_only: bool) -> int:
+    """Open the data directory, making what is missing, and check its format. Raises StartError with the remedy."""
+    try:
+        if not read_only:
+            os.makedirs(root, exist_ok=True)
+        fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise StartError(f"cannot open the data directory {root}: {error.strerror}") from error
+    try:
+        _check_format(root)
+        if not read_only:
+            _make_control(root)
+    except OSError as error:
+        os.close(fd)
+        uid = os.geteuid()
+        raise StartError(
+            f"cannot write to the data directory {root}: {error.strerror}. The gateway runs as user {uid}: "
+            f"run `chown {uid} {root}`, or serve it with --read-only"
+        ) from error
+    except StartError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _check_format(root: str) -> None:
+    path = os.path.join(root, RESERVED, _FORMAT_FILE)
+    try:
+        with open(path, "rb") as file:
+            marker = json.load(file)
+    except FileNotFoundError:
+        return
+    except ValueError as error:
+        raise StartError(
+            f"{path} is damaged ({error}): restore it from a backup, or remove it if it is empty"
+        ) from error
+    if marker.get("format") != "s3gate-posix" or marker.get("min_reader", 1) > FORMAT_VERSION:
+        raise StartError(f"{path} was written by a newer s3gate (needs format {marker.get('min_reader')}): upgrade")
+
+
+def _make_control(root: str) -> None:
+    control = os.path.join(root, RESERVED)
+    for name in ("", *_ROOT_DIRECTORIES):
+        os.makedirs(os.path.join(control, name), mode=0o700, exist_ok=True)
+    path = os.path.join(control, _FORMAT_FILE)
+    if not os.path.exists(path):
+        marker = {
+            "format": "s3gate-posix",
+            "version": FORMAT_VERSION,
+            "min_reader": FORMAT_VERSION,
+            "min_writer": FORMAT_VERSION,
+            "deployment_id": str(uuid.uuid4()),
+            "created": clock.iso_date(clock.now_ns()),
+        }
+        write_file(path, json.dumps(marker, indent=1).encode(), mode=0o600)
+    if not os.access(root, os.W_OK):
+        raise PermissionError(13, "Permission denied", root)
+
+
+def probe_metadata(control_fd: int, setting: str) -> str:
+    """Where a new bucket keeps its records: as set, or by whether the filesystem takes an attribute of full size.
+
+    Raises OSError when xattr is demanded and not to be had.
+    """
+    if setting == "sidecar":
+        return "sidecar"
+    name = f"tmp/probe-{uuid.uuid4().hex}"
+    fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=control_fd)
+    try:
+        os.setxattr(fd, ATTRIBUTE, b"\0" * _PROBE_BYTES)
+    except OSError:
+        if setting == "xattr":
+            raise
+        _log.warning("the filesystem has no extended attributes of %d bytes: records go to sidecar files", _PROBE_BYTES)
+        return "sidecar"
+    finally:
+        os.close(fd)
+        os.unlink(name, dir_fd=control_fd)
+    return "xattr"
+
+
+def read_bucket_record(bucket_fd: int) -> BucketRecord | None:
+    """bucket.json of an open bucket, or None for a directory that the gateway has not written to yet."""
+    try:
+        fd = os.open(f"{RESERVED}/{_BUCKET_FILE}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=bucket_fd)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    with open(fd, "rb") as file:
+        fields: dict[str, Any] = json.load(file)
+    return BucketRecord(
+        owner=Owner(fields["owner"]["id"], fields["owner"]["display_name"]),
+        region=fields["region"],
+        created_ns=fields["created_ns"],
+        metadata=fields["metadata"],
+    )
+
+
+def write_bucket_record(control_fd: int, record: BucketRecord) -> None:
+    """Write bucket.json into an open control directory unless it is there; of several writers the first one's stays."""
+    fields = {
+        "version": FORMAT_VERSION,
+        "owner": {"id": record.owner.id, "display_name": record.owner.display_name},
+        "region": record.region,
+        "created_ns": record.created_ns,
+        "metadata": record.metadata,
+    }
+    temporary = f"tmp/bucket-{uuid.uuid4().hex}"
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=control_fd)
+    with open(fd, "wb") as file:
+        file.write(json.dumps(fields, indent=1).encode())
+        file.flush()
+        os.fsync(fd)
+    with contextlib.suppress(FileExistsError):
+        os.link(temporary, _BUCKET_FILE, src_dir_fd=control_fd, dst_dir_fd=control_fd)
+    os.unlink(temporary, dir_fd=control_fd)
+    os.fsync(control_fd)
+
+
+def adopted(created_ns: int) -> BucketRecord:
+    """What holds for a directory that was there before: it belongs to the root account."""
+    return BucketRecord(ROOT, "", created_ns, "")

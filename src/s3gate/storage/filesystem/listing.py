@@ -1,0 +1,120 @@
+"""An ordered walk over the keys of a bucket, lazily, from any point, without leaving the bucket."""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from s3gate.core.values import ObjectRecord
+from s3gate.storage.backend import ListPage, ListQuery
+from s3gate.storage.filesystem import objects
+from s3gate.storage.filesystem.bucket_directory import BucketDirectory
+from s3gate.storage.filesystem.faults import translate
+from s3gate.storage.filesystem.names import NameCache, Names
+from s3gate.storage.filesystem.paths import directory_of
+from s3gate.storage.filesystem.syscalls import open_beneath
+from s3gate.storage.rollup import collect
+
+__all__ = ["TreeCursor", "list_page"]
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@dataclass(slots=True)
+class _Level:
+    """One directory on the way: `base` begins every key in it, `path` leads to it, `index` is the next name."""
+
+    base: bytes
+    path: bytes
+    names: Names
+    index: int
+
+
+class TreeCursor:
+    """The keys >= `lower` of a bucket that begin with `prefix`, in byte order. See storage.rollup.KeyCursor."""
+
+    def __init__(self, bucket_fd: int, cache: NameCache, prefix: bytes, lower: bytes) -> None:
+        self._fd = bucket_fd
+        self._cache = cache
+        self._prefix = prefix
+        self._lower = max(prefix, lower)
+        self._stack: list[_Level] = []
+        base = prefix[: prefix.rfind(b"/") + 1]
+        self._enter(base, directory_of(base))
+
+    def next(self) -> bytes | None:
+        """The next key, or None at the end."""
+        while self._stack:
+            level = self._stack[-1]
+            if level.index >= len(level.names.sorted):
+                self._stack.pop()
+                continue
+            name = level.names.sorted[level.index]
+            level.index += 1
+            key = level.base + name
+            if not key.startswith(self._prefix) and not self._prefix.startswith(key):
+                return None  # beyond the prefix: what is below it comes in one run
+            if not name.endswith(b"/"):
+                return key
+            physical = level.names.physical.get(name, name[:-1])
+            self._enter(key, level.path + b"/" + physical if level.path else physical)
+        return None
+
+    def skip(self, prefix: bytes) -> None:
+        """Go past every key that begins with `prefix`."""
+        self._lower = prefix + b"\xff"  # no UTF-8 has that byte: greater than every key with the prefix
+        while self._stack and self._stack[-1].base.startswith(prefix):
+            self._stack.pop()
+        if self._stack:
+            level = self._stack[-1]
+            level.index = max(level.index, self._position(level.base, level.names))
+
+    def _enter(self, base: bytes, path: bytes) -> None:
+        try:
+            fd = open_beneath(self._fd, path, _DIRECTORY) if path else os.dup(self._fd)
+        except OSError:
+            return  # gone, replaced by something else, or closed to us: it has no keys that we could serve
+        try:
+            names = self._cache.get(fd)
+        except OSError:
+            return
+        finally:
+            os.close(fd)
+        self._stack.append(_Level(base, path, names, self._position(base, names)))
+
+    def _position(self, base: bytes, names: Names) -> int:
+        """The index of the first name that can lead to a key >= lower."""
+        lower = self._lower
+        if lower <= base:
+            return 0
+        if not lower.startswith(base):
+            return 0 if lower < base else len(names.sorted)
+        rest = lower[len(base) :]
+        index = bisect_left(names.sorted, rest)
+        directory = rest[: rest.find(b"/") + 1]
+        if directory and index > 0 and names.sorted[index - 1] == directory:
+            return index - 1  # the directory that `lower` itself lies in
+        return index
+
+
+def list_page(bucket: BucketDirectory, cache: NameCache, query: ListQuery) -> ListPage:
+    """See Backend.list_objects. Blocks."""
+
+    def load(keys: list[str]) -> list[ObjectRecord | None]:
+        return [_record(bucket, key) for key in keys]
+
+    after = query.after.encode()
+    cursor = TreeCursor(bucket.fd, cache, query.prefix.encode(), after + b"\0" if after else b"")
+    return collect(cursor, query, load)
+
+
+def _record(bucket: BucketDirectory, key: str) -> ObjectRecord | None:
+    """The record for a listing: one bad entry never fails a page, but a sick machine does."""
+    try:
+        return objects.read_record(bucket, key)
+    except OSError as error:
+        known = translate(error)
+        if known is not None and known.code == "SlowDown":
+            raise
+        return None

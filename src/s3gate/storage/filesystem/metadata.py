@@ -1,0 +1,206 @@
+"""Where the record of a file is kept: in one extended attribute of it, or beside it where the filesystem has none."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import logging
+import os
+from typing import Protocol
+
+from s3gate.core.names import new_upload_id
+from s3gate.core.values import ObjectRecord
+from s3gate.storage.filesystem import records
+from s3gate.storage.filesystem.durability import Durability
+from s3gate.storage.filesystem.records import Binding, BrokenRecord
+
+__all__ = ["ATTRIBUTE", "MetadataStore", "SidecarMetadata", "XattrMetadata"]
+
+ATTRIBUTE = b"user.s3gate"
+# ext4 with 4 KiB blocks holds 4,040 bytes for all attributes of a file together, ACLs and labels among them.
+INLINE_BYTES = 3000
+
+_log = logging.getLogger(__name__)
+
+
+class MetadataStore(Protocol):
+    """Keeps the records of a bucket's files. `fd` is the open file; `key` its key as bytes. All methods block."""
+
+    def read(self, fd: int, stat: os.stat_result, key: bytes) -> ObjectRecord:
+        """The record that holds for this file now; a made-up one for a file of another program."""
+
+    def attach(self, fd: int, key: bytes, record: ObjectRecord) -> None:
+        """Keep the record with a staged file, before it is synced and before the key is locked."""
+
+    def settle(self, fd: int, key: bytes, record: ObjectRecord, current: os.stat_result | None) -> None:
+        """Under the lock of the key, last before the rename: make the record findable for the staged file."""
+
+    def rewrite(self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord) -> None:
+        """Replace the record of a file that stays, atomically."""
+
+    def garbage(self, fd: int, stat: os.stat_result, key: bytes) -> list[bytes]:
+        """Paths below the bucket that hold nothing once this file is gone or has another record."""
+
+
+def _write_new(directory: int, path: bytes, data: bytes, durability: Durability) -> None:
+    """Create a file below the control directory whole and synced; its directory is made when missing."""
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    except FileNotFoundError:
+        parent = path.rpartition(b"/")[0]
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(parent, 0o700, dir_fd=directory)
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        durability.sync_file(fd)
+    finally:
+        os.close(fd)
+    if durability.files:
+        parent_fd = os.open(path.rpartition(b"/")[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            os.fsync(parent_fd)
+        finally:
+            os.close(parent_fd)
+
+
+def _move_time(fd: int, stat: os.stat_result) -> os.stat_result:
+    """Give a file the next modification time its filesystem can tell from the one it has."""
+    for step in (1, 1_000, 1_000_000, 1_000_000_000, 2_000_000_000):
+        os.utime(fd, ns=(stat.st_atime_ns, stat.st_mtime_ns + step))
+        moved = os.fstat(fd)
+        if moved.st_mtime_ns != stat.st_mtime_ns:
+            return moved
+    raise OSError(errno.EIO, "the filesystem does not keep modification times")
+
+
+def _read_whole(directory: int, path: bytes) -> bytes:
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    with open(fd, "rb") as file:
+        return file.read()
+
+
+class XattrMetadata:
+    """One attribute `user.s3gate`; a record too large for it goes to a file of its own that the attribute names."""
+
+    def __init__(self, bucket_fd: int, control: bytes, durability: Durability) -> None:
+        self._bucket_fd = bucket_fd
+        self._spills = control + b"/x"
+        self._durability = durability
+
+    def _stored(self, fd: int) -> records.Stored | None:
+        try:
+            return records.decode(os.getxattr(fd, ATTRIBUTE))
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.EOPNOTSUPP):
+                return None
+            raise
+        except BrokenRecord as error:
+            _log.warning("unreadable record, the file is served as one of another program: %s", error)
+            return None
+
+    def read(self, fd: int, stat: os.stat_result, key: bytes) -> ObjectRecord:
+        stored = self._stored(fd)
+        if stored is None:
+            return records.foreign(stat, key.decode())
+        record = stored.record
+        if record is None:
+            record = records.decode(_read_whole(self._bucket_fd, self._spill_path(stored.spill))).record
+            if record is None:
+                raise BrokenRecord(f"the record {stored.spill} names another")
+        return records.resolve(record, stored.binding, stat)
+
+    def attach(self, fd: int, key: bytes, record: ObjectRecord) -> None:
+        self._set(fd, Binding.of(os.fstat(fd)), record)
+
+    def settle(self, fd: int, key: bytes, record: ObjectRecord, current: os.stat_result | None) -> None:
+        """The attribute is on the staged file already."""
+
+    def rewrite(self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord) -> None:
+        old = self.garbage(fd, stat, key)
+        self._set(fd, Binding.of(stat), record)
+        self._durability.sync_file(fd)
+        for path in old:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path, dir_fd=self._bucket_fd)
+
+    def garbage(self, fd: int, stat: os.stat_result, key: bytes) -> list[bytes]:
+        stored = self._stored(fd)
+        return [self._spill_path(stored.spill)] if stored is not None and stored.spill else []
+
+    def _set(self, fd: int, binding: Binding, record: ObjectRecord) -> None:
+        data = records.encode(record, binding)
+        if len(data) > INLINE_BYTES:
+            spill = new_upload_id()
+            _write_new(self._bucket_fd, self._spill_path(spill), data, self._durability)
+            data = records.encode_spilled(spill, binding)
+        os.setxattr(fd, ATTRIBUTE, data)
+
+    def _spill_path(self, spill: str) -> bytes:
+        name = spill.encode()
+        return self._spills + b"/" + name[-2:] + b"/" + name
+
+
+class SidecarMetadata:
+    """A file for each record whose name holds the binding, so that contents and record need no common rename.
+
+    A reader opens the contents, looks at their size and time, and opens the sidecar of exactly those: it finds the
+    record that belongs to what it has open, or none. The name is a hash of the key, because a key's own name and the
+    binding do not fit into 255 bytes together; the key stands in the record.
+    """
+
+    def __init__(self, bucket_fd: int, control: bytes, durability: Durability) -> None:
+        self._bucket_fd = bucket_fd
+        self._directory = control + b"/meta"
+        self._durability = durability
+
+    def read(self, fd: int, stat: os.stat_result, key: bytes) -> ObjectRecord:
+        try:
+            stored = records.decode(_read_whole(self._bucket_fd, self._path(key, Binding.of(stat))))
+        except FileNotFoundError:
+            return records.foreign(stat, key.decode())
+        except BrokenRecord as error:
+            _log.warning("unreadable sidecar, the file is served as one of another program: %s", error)
+            return records.foreign(stat, key.decode())
+        if stored.record is None:
+            return records.foreign(stat, key.decode())
+        return records.resolve(stored.record, stored.binding, stat)
+
+    def attach(self, fd: int, key: bytes, record: ObjectRecord) -> None:
+        """The sidecar is written under the lock: only there is it known which times are taken."""
+
+    def settle(self, fd: int, key: bytes, record: ObjectRecord, current: os.stat_result | None) -> None:
+        stat = os.fstat(fd)
+        if current is not None and Binding.of(stat) == Binding.of(current):
+            stat = _move_time(fd, stat)
+        binding = Binding.of(stat)
+        path = self._path(key, binding)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path, dir_fd=self._bucket_fd)  # of a write that never came to its rename
+        _write_new(self._bucket_fd, path, records.encode(record, binding), self._durability)
+        self._durability.sync_file(fd)
+
+    def rewrite(self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord) -> None:
+        binding = Binding.of(stat)
+        path = self._path(key, binding)
+        temporary = path + b".new"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary, dir_fd=self._bucket_fd)
+        _write_new(self._bucket_fd, temporary, records.encode(record, binding), self._durability)
+        os.rename(temporary, path, src_dir_fd=self._bucket_fd, dst_dir_fd=self._bucket_fd)
+
+    def garbage(self, fd: int, stat: os.stat_result, key: bytes) -> list[bytes]:
+        return [self._path(key, Binding.of(stat))]
+
+    def _path(self, key: bytes, binding: Binding) -> bytes:
+        name = hashlib.blake2b(key, digest_size=20).hexdigest()
+        return b"%s/%s/%s~%x-%x" % (
+            self._directory,
+            name[:2].encode(),
+            name.encode(),
+            binding.mtime_ns,
+            binding.size,
+        )

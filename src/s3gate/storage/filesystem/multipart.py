@@ -1,0 +1,283 @@
+"""Multipart uploads on disk: `.s3gate/mpu/<upload id>/` with a file for the upload and one for each part.
+
+The name of a part's file says everything about it but its size and time, so that 10,000 parts are listed by one scan:
+`<number>-<sequence>-<etag>[-<algorithm>-<checksum>]`. A part that is sent again gets a greater sequence, and the
+greatest counts; the rename is its commit in every metadata mode.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from s3gate.core import clock
+from s3gate.core.checksums import Checksum
+from s3gate.core.conditions import WriteCondition
+from s3gate.core.errors import S3Error
+from s3gate.core.names import is_upload_id
+from s3gate.core.values import ObjectRecord, Owner, Part, Upload
+from s3gate.storage.filesystem import objects, records
+from s3gate.storage.filesystem.bucket_directory import BucketDirectory
+from s3gate.storage.filesystem.paths import CONTROL
+from s3gate.storage.filesystem.records import Binding, BrokenRecord
+from s3gate.storage.filesystem.staging import FileStage
+
+__all__ = ["abort", "commit_part", "complete", "create", "find", "list_parts", "list_uploads"]
+
+UPLOADS = b"upload"  # the lock space of uploads
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_ROOT = CONTROL + b"/mpu"
+_UPLOAD_FILE = b"upload"
+
+
+@dataclass(frozen=True, slots=True)
+class _PartFile:
+    """A stored part and the name of its file."""
+
+    name: bytes
+    sequence: int
+    part: Part
+
+
+def _open(bucket: BucketDirectory, upload_id: str) -> int:
+    """The open directory of an upload, else NoSuchUpload. Any text may be asked for."""
+    if not is_upload_id(upload_id):
+        raise S3Error("NoSuchUpload", UploadId=upload_id)
+    try:
+        return os.open(_ROOT + b"/" + upload_id.encode(), _DIRECTORY, dir_fd=bucket.fd)
+    except (FileNotFoundError, NotADirectoryError):
+        raise S3Error("NoSuchUpload", UploadId=upload_id) from None
+
+
+def _load(directory: int, upload_id: str) -> Upload | None:
+    """The upload that a directory holds, or None for one that was never finished or has ended."""
+    try:
+        fd = os.open(_UPLOAD_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    except FileNotFoundError:
+        return None
+    with open(fd, "rb") as file:
+        fields = records.unpack(file.read())
+    template = records.decode(fields["template"]).record
+    if template is None:
+        raise BrokenRecord(f"upload {upload_id} has no template")
+    return Upload(
+        id=upload_id,
+        key=fields["key"],
+        initiated_ns=fields["initiated"],
+        initiator=Owner(*fields["initiator"]),
+        template=template,
+        checksum_algorithm=fields["algorithm"],
+        checksum_type=fields["type"],
+        client_chose_checksum=fields["chosen"],
+    )
+
+
+def _pack(upload: Upload) -> bytes:
+    return records.pack(
+        {
+            "key": upload.key,
+            "initiated": upload.initiated_ns,
+            "initiator": [upload.initiator.id, upload.initiator.display_name],
+            "template": records.encode(upload.template, Binding(0, 0)),
+            "algorithm": upload.checksum_algorithm,
+            "type": upload.checksum_type,
+            "chosen": upload.client_chose_checksum,
+        }
+    )
+
+
+async def create(bucket: BucketDirectory, upload: Upload) -> None:
+    """See Backend.create_upload. The upload exists from the rename of its file on."""
+    durability = bucket.durability
+    stage = bucket.stage()
+    try:
+        await stage.write([_pack(upload)], lambda pieces: pieces)
+        if durability.files:
+            await stage.run(durability.sync_file, stage.fd)
+        directory = _ROOT + b"/" + upload.id.encode()
+        os.mkdir(directory, 0o700, dir_fd=bucket.fd)
+        uploads = os.open(_ROOT, _DIRECTORY, dir_fd=bucket.fd)
+        fd = os.open(directory, _DIRECTORY, dir_fd=bucket.fd)
+        try:
+            os.rename(stage.name, _UPLOAD_FILE, src_dir_fd=stage.directory, dst_dir_fd=fd)
+            stage.committed = True
+            await durability.sync_directories([uploads, fd])
+        finally:
+            os.close(uploads)
+            os.close(fd)
+    finally:
+        stage.discard()
+    bucket.check_current()
+
+
+def find(bucket: BucketDirectory, key: str, upload_id: str) -> Upload:
+    """See Backend.find_upload."""
+    directory = _open(bucket, upload_id)
+    try:
+        upload = _load(directory, upload_id)
+    finally:
+        os.close(directory)
+    if upload is None or upload.key != key:
+        raise S3Error("NoSuchUpload", UploadId=upload_id)
+    return upload
+
+
+def _part_name(part: Part, sequence: int) -> bytes:
+    fields = [f"{part.number:05d}", f"{sequence:016x}", part.etag]
+    if part.checksum is not None:
+        digest = base64.b64decode(part.checksum.value).hex()
+        fields += [part.checksum.algorithm, digest]
+    return "-".join(fields).encode()
+
+
+def _parse_part(name: bytes, stat: os.stat_result) -> _PartFile:
+    number, sequence, etag, *checksum = name.decode().split("-")
+    value = None
+    if checksum:
+        algorithm, digest = checksum
+        value = Checksum(algorithm, base64.b64encode(bytes.fromhex(digest)).decode())
+    part = Part(int(number), stat.st_size, etag, stat.st_mtime_ns, value)
+    return _PartFile(name, int(sequence, 16), part)
+
+
+def _scan_parts(directory: int) -> tuple[dict[int, _PartFile], list[bytes]]:
+    """The parts that count, by number, and the names of those that were replaced."""
+    current: dict[int, _PartFile] = {}
+    replaced = []
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            name = os.fsencode(entry.name)
+            if name == _UPLOAD_FILE:
+                continue
+            found = _parse_part(name, os.stat(name, dir_fd=directory, follow_symlinks=False))
+            rival = current.get(found.part.number)
+            if rival is None or rival.sequence < found.sequence:
+                current[found.part.number] = found
+                if rival is not None:
+                    replaced.append(rival.name)
+            else:
+                replaced.append(name)
+    return current, replaced
+
+
+async def commit_part(bucket: BucketDirectory, upload: Upload, stage: FileStage, part: Part) -> Part:
+    """See Backend.commit_part."""
+    durability = bucket.durability
+    if durability.files:
+        await stage.run(durability.sync_file, stage.fd)
+    directory = _open(bucket, upload.id)
+    try:
+        async with bucket.locks.hold(UPLOADS, upload.id.encode()):
+            if _load(directory, upload.id) is None:
+                raise S3Error("NoSuchUpload", UploadId=upload.id)
+            prefix = f"{part.number:05d}-".encode()
+            older = [name for name in map(os.fsencode, os.listdir(directory)) if name.startswith(prefix)]
+            last = max((int(name.split(b"-")[1], 16) for name in older), default=0)
+            name = _part_name(part, max(clock.now_ns(), last + 1))
+            os.rename(stage.name, name, src_dir_fd=stage.directory, dst_dir_fd=directory)
+            stage.committed = True
+            for old in older:
+                os.unlink(old, dir_fd=directory)
+        await durability.sync_directories([directory])
+        stat = os.fstat(stage.fd)
+    finally:
+        os.close(directory)
+    return replace(part, size=stat.st_size, modified_ns=stat.st_mtime_ns)
+
+
+def list_parts(bucket: BucketDirectory, upload: Upload) -> list[Part]:
+    """See Backend.list_parts."""
+    directory = _open(bucket, upload.id)
+    try:
+        found, _ = _scan_parts(directory)
+    finally:
+        os.close(directory)
+    return [found[number].part for number in sorted(found)]
+
+
+def list_uploads(bucket: BucketDirectory, prefix: str) -> list[Upload]:
+    """See Backend.list_uploads. An upload that ends meanwhile is left out."""
+    try:
+        names = os.open(_ROOT, _DIRECTORY, dir_fd=bucket.fd)
+    except FileNotFoundError:
+        return []
+    try:
+        ids = [name for name in os.listdir(names) if is_upload_id(name)]
+    finally:
+        os.close(names)
+    uploads = []
+    for upload_id in ids:
+        try:
+            directory = _open(bucket, upload_id)
+        except S3Error:
+            continue
+        try:
+            upload = _load(directory, upload_id)
+        finally:
+            os.close(directory)
+        if upload is not None and upload.key.startswith(prefix):
+            uploads.append(upload)
+    return sorted(uploads, key=lambda upload: (upload.key.encode(), upload.id))
+
+
+async def complete(
+    bucket: BucketDirectory,
+    upload: Upload,
+    parts: Sequence[Part],
+    record: ObjectRecord,
+    condition: WriteCondition,
+) -> ObjectRecord:
+    """See Backend.complete_upload. Holds the lock of the upload, so that no part changes under the assembly."""
+    directory = _open(bucket, upload.id)
+    try:
+        async with bucket.locks.hold(UPLOADS, upload.id.encode()):
+            if _load(directory, upload.id) is None:
+                raise S3Error("NoSuchUpload", UploadId=upload.id)
+            found, _ = _scan_parts(directory)
+            stage = bucket.stage()
+            try:
+                for part in parts:
+                    stored = found.get(part.number)
+                    if stored is None or stored.part.etag != part.etag:
+                        raise S3Error("InvalidPart", UploadId=upload.id, PartNumber=part.number, ETag=part.etag)
+                    await _append(stage, directory, stored)
+                committed = await objects.commit(bucket, stage, upload.key, record, condition)
+            finally:
+                stage.discard()
+            await _end(bucket, upload.id, directory)
+    finally:
+        os.close(directory)
+    return committed
+
+
+async def _append(stage: FileStage, directory: int, stored: _PartFile) -> None:
+    fd = os.open(stored.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        await stage.append_file(fd, 0, stored.part.size)
+    finally:
+        os.close(fd)
+
+
+async def _end(bucket: BucketDirectory, upload_id: str, directory: int) -> None:
+    """Remove an upload: its file first, which is what makes it one, then the parts."""
+    os.unlink(_UPLOAD_FILE, dir_fd=directory)
+    for name in os.listdir(directory):
+        os.unlink(name, dir_fd=directory)
+    with contextlib.suppress(OSError):
+        os.rmdir(_ROOT + b"/" + upload_id.encode(), dir_fd=bucket.fd)
+    await bucket.durability.sync_directories([directory])
+
+
+async def abort(bucket: BucketDirectory, upload: Upload) -> None:
+    """See Backend.abort_upload."""
+    directory = _open(bucket, upload.id)
+    try:
+        async with bucket.locks.hold(UPLOADS, upload.id.encode()):
+            if _load(directory, upload.id) is None:
+                raise S3Error("NoSuchUpload", UploadId=upload.id)
+            await _end(bucket, upload.id, directory)
+    finally:
+        os.close(directory)

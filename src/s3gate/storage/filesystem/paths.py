@@ -1,0 +1,139 @@
+"""Key <-> path: reversible, free of collisions, total over S3's keys. Pure; nothing else builds a path of an object.
+
+A key is split at "/". A component that the filesystem can hold as it is stands under its own name; any other is
+written with a prefix of ours. With P(x) = x with "%" as "%25" and NUL as "%00":
+
+    c                   a plain component
+    .s3gate%P(c)        an escaped component (the empty one is `.s3gate%`, ".." is `.s3gate%..`)
+    .s3gate+P(c)/       a continuation directory: the first part of a component longer than MAX_NAME
+    .s3gate=c           the object whose plain name is taken by a directory (its shadow)
+    .s3gate#P(c)        the same for an escaped component
+
+So `a/` is the file `a/.s3gate%`, and `a` beside `a/b` is the file `.s3gate=a` beside the directory `a`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+
+from s3gate.core.names import RESERVED
+
+__all__ = ["CONTROL", "MAX_NAME", "Entry", "Place", "decode", "directory_of", "place"]
+
+CONTROL = RESERVED.encode()  # the control directory of a bucket, and the prefix of every name that is ours
+MAX_NAME = 240  # bytes: leaves room for a prefix below the 255 of every Linux filesystem
+_HIDDEN = (b"lost+found", b".snapshot", b".zfs")
+_NFS_SILLY_RENAME = re.compile(rb"\.nfs[0-9a-fA-F]{24}")
+_ESCAPE, _CONTINUATION, _SHADOW, _ESCAPED_SHADOW = b"%", b"+", b"=", b"#"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an object stands, relative to its bucket: in directory `parent` ("" for the bucket) as `name`.
+
+    `shadow` is its name where a directory has taken `name`.
+    """
+
+    parent: bytes
+    name: bytes
+    shadow: bytes
+
+    @property
+    def path(self) -> bytes:
+        """The path of the object under its own name."""
+        return self.parent + b"/" + self.name if self.parent else self.name
+
+    @property
+    def shadow_path(self) -> bytes:
+        """The path of the object under its shadow name."""
+        return self.parent + b"/" + self.shadow if self.parent else self.shadow
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a directory entry stands for: a `component` (or the first part of one), as shadow or continuation."""
+
+    component: bytes
+    shadow: bool = False
+    continuation: bool = False
+
+
+def _escape(text: bytes) -> bytes:
+    return text.replace(b"%", b"%25").replace(b"\0", b"%00")
+
+
+def _unescape(text: bytes) -> bytes | None:
+    """The inverse of _escape, or None for text that _escape does not make."""
+    plain = text.replace(b"%00", b"\0").replace(b"%25", b"%")
+    return plain if _escape(plain) == text else None
+
+
+def _is_plain(component: bytes) -> bool:
+    return (
+        1 <= len(component) <= MAX_NAME
+        and component not in (b".", b"..")
+        and not component.startswith(CONTROL)
+        and b"\0" not in component
+        and component not in _HIDDEN
+        and _NFS_SILLY_RENAME.fullmatch(component) is None
+    )
+
+
+def _cut(component: bytes) -> int:
+    """How many bytes of a long component go into one continuation directory: whole characters, escaped <= MAX_NAME."""
+    size = min(len(component), MAX_NAME)
+    while len(_escape(component[:size])) > MAX_NAME or (size < len(component) and component[size] & 0xC0 == 0x80):
+        size -= 1
+    return size
+
+
+def _names(component: bytes) -> list[bytes]:
+    """The names that hold a component: continuation directories, then the last one."""
+    names: list[bytes] = []
+    while True:
+        if _is_plain(component):
+            return [*names, component]
+        escaped = _escape(component)
+        if len(escaped) <= MAX_NAME:
+            return [*names, CONTROL + _ESCAPE + escaped]
+        size = _cut(component)
+        names.append(CONTROL + _CONTINUATION + _escape(component[:size]))
+        component = component[size:]
+
+
+def _shadow_of(name: bytes) -> bytes:
+    escaped = name.removeprefix(CONTROL + _ESCAPE)
+    return CONTROL + (_SHADOW + name if escaped is name else _ESCAPED_SHADOW + escaped)
+
+
+@lru_cache(maxsize=8192)
+def place(key: bytes) -> Place:
+    """The place of the object at `key` (1 to 1024 bytes of UTF-8)."""
+    *directories, last = key.split(b"/")
+    names = [name for component in directories for name in _names(component)]
+    *more, name = _names(last)
+    return Place(b"/".join([*names, *more]), name, _shadow_of(name))
+
+
+def directory_of(prefix: bytes) -> bytes:
+    """The path of the directory that holds every key beginning with `prefix`, which is empty or ends with "/"."""
+    return b"/".join(name for component in prefix.split(b"/")[:-1] for name in _names(component))
+
+
+def decode(name: bytes) -> Entry | None:
+    """What a directory entry stands for, or None for a name that is the gateway's own or no key can have."""
+    if not name.startswith(CONTROL):
+        return Entry(name) if _is_plain(name) else None
+    kind, rest = name[len(CONTROL) : len(CONTROL) + 1], name[len(CONTROL) + 1 :]
+    if kind == _SHADOW:
+        return Entry(rest, shadow=True) if _is_plain(rest) else None
+    component = _unescape(rest)
+    if component is None or len(rest) > MAX_NAME:
+        return None
+    if kind == _CONTINUATION:
+        return Entry(component, continuation=True) if component else None
+    if kind in (_ESCAPE, _ESCAPED_SHADOW) and not _is_plain(component):
+        return Entry(component, shadow=kind == _ESCAPED_SHADOW)
+    return None

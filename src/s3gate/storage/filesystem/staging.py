@@ -1,0 +1,120 @@
+"""Bytes on their way in: a file in a directory of this process, outside every listing."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor
+from itertools import count
+
+from s3gate.core.checksums import Buffer
+from s3gate.core.errors import S3Error
+from s3gate.storage.backend import ObjectReader, Through
+from s3gate.storage.filesystem.faults import seam
+from s3gate.storage.filesystem.reader import FileReader
+
+__all__ = ["FileStage", "copy_range"]
+
+_INLINE_BYTES = 64 << 10  # below this a hop to another thread costs more than the work
+_MAX_VECTORS = 512  # IOV_MAX is 1024
+_COPY_BYTES = 64 << 20
+# copy_file_range is not for this pair of files: read and write instead
+_CANNOT_CLONE = frozenset({errno.EINVAL, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO, errno.ESTALE})
+_numbers = count()
+
+
+def _write_all(fd: int, pieces: list[Buffer]) -> int:
+    """Append all pieces; a short write (a disk filling up, a signal) goes on until the kernel says why."""
+    total = 0
+    for start in range(0, len(pieces), _MAX_VECTORS):
+        vectors = pieces[start : start + _MAX_VECTORS]
+        size = sum(len(piece) for piece in vectors)
+        written = os.writev(fd, vectors)
+        if written < size:
+            rest = memoryview(b"".join(vectors))[written:]
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+        total += size
+    return total
+
+
+def copy_range(source: int, target: int, start: int, length: int) -> None:
+    """Append `length` bytes of one file to another in the kernel, sharing blocks where the filesystem can. Blocks."""
+    end = start + length
+    while start < end:
+        try:
+            done = os.copy_file_range(source, target, min(end - start, _COPY_BYTES), offset_src=start)
+        except OSError as error:
+            if error.errno not in _CANNOT_CLONE:
+                raise
+            done = 0
+        if done == 0:
+            piece = os.pread(source, min(end - start, 1 << 20), start)
+            if not piece:
+                raise S3Error("InternalError", "The source became shorter while it was copied")
+            done = _write_all(target, [piece])
+        start += done
+
+
+class FileStage:
+    """A staged file. `directory` is the open staging directory, `name` its name there until it is committed."""
+
+    def __init__(self, directory: int, executor: Executor) -> None:
+        self.directory = directory
+        self.name = b"%x" % next(_numbers)
+        self.fd = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)
+        self.committed = False
+        self._size = 0
+        self._executor = executor
+
+    @property
+    def size(self) -> int:
+        """Bytes stored so far."""
+        return self._size
+
+    @seam
+    async def write(self, pieces: list[Buffer], through: Through) -> None:
+        """See Stage.write."""
+        if sum(map(len, pieces)) <= _INLINE_BYTES:
+            self._append(pieces, through)
+        else:
+            await self.run(self._append, pieces, through)
+
+    def _append(self, pieces: list[Buffer], through: Through) -> None:
+        self._size += _write_all(self.fd, through(pieces))
+
+    @seam
+    async def copy(self, source: ObjectReader, start: int, length: int) -> None:
+        """See Stage.copy."""
+        if not isinstance(source, FileReader):
+            raise TypeError("a stage copies from objects of its own backend")
+        await self.append_file(source.fd, start, length)
+
+    @seam
+    async def append_file(self, source: int, start: int, length: int) -> None:
+        """Append bytes of an open file."""
+        await self.run(copy_range, source, self.fd, start, length)
+        self._size += length
+
+    async def run(self, work: Callable[..., None], *arguments: object) -> None:
+        """Run blocking work on this stage in a thread, and wait for its end even when this task is cancelled.
+
+        The thread uses the descriptor: it must not be closed, and its number not be reused, before the thread is done.
+        """
+        future = asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+        try:
+            await asyncio.shield(future)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Exception):
+                await future
+            raise
+
+    def discard(self) -> None:
+        """Close, and remove the file unless it was committed."""
+        os.close(self.fd)
+        if not self.committed:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.name, dir_fd=self.directory)

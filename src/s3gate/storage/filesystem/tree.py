@@ -1,0 +1,192 @@
+"""Objects in the directory tree of a bucket: find one, make room for one, put one in its place, take one away.
+
+Every function is relative to the open directory of the bucket and follows no link. All of them block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat as modes
+from dataclasses import dataclass
+
+from s3gate.core.errors import S3Error
+from s3gate.storage.filesystem.paths import Place, place
+from s3gate.storage.filesystem.syscalls import open_beneath
+
+__all__ = ["Directory", "Found", "convert", "find", "make_parent", "obstacle", "open_parent", "remove", "replace"]
+
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# An open that fails so says that no object stands there: nothing, a file on the way, a link, a socket or device.
+_NOT_HERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR})
+
+
+@dataclass(slots=True)
+class Found:
+    """An open object. `shadow` tells under which of its two names it was found. Whoever holds it closes `fd`."""
+
+    fd: int
+    stat: os.stat_result
+    shadow: bool
+
+
+@dataclass(slots=True)
+class Directory:
+    """An open directory, closed with the block; `owned` is False for the bucket's own descriptor."""
+
+    fd: int
+    owned: bool
+
+    def __enter__(self) -> int:
+        return self.fd
+
+    def __exit__(self, *_: object) -> None:
+        if self.owned:
+            os.close(self.fd)
+
+
+def _open_regular(bucket_fd: int, path: bytes) -> tuple[int, os.stat_result] | None:
+    try:
+        fd = open_beneath(bucket_fd, path, _READ)
+    except OSError as error:
+        if error.errno in _NOT_HERE:
+            return None
+        raise
+    stat = os.fstat(fd)
+    if modes.S_ISREG(stat.st_mode):
+        return fd, stat
+    os.close(fd)
+    return None
+
+
+def find(bucket_fd: int, where: Place) -> Found | None:
+    """Open the object that stands at a place, or None.
+
+    Two rounds, because a conversion between `a` and `a/b` moves the object from one name to the other while nobody
+    holds a lock against readers: a look at both names can miss it once, never twice.
+    """
+    for _ in range(2):
+        for shadow, path in ((False, where.path), (True, where.shadow_path)):
+            opened = _open_regular(bucket_fd, path)
+            if opened is not None:
+                return Found(opened[0], opened[1], shadow)
+    return None
+
+
+def open_parent(bucket_fd: int, where: Place) -> Directory | None:
+    """The directory that holds a place, or None where there is none (yet, or because a file stands in the way)."""
+    if not where.parent:
+        return Directory(bucket_fd, owned=False)
+    try:
+        return Directory(open_beneath(bucket_fd, where.parent, _DIRECTORY), owned=True)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def make_parent(bucket_fd: int, where: Place, changed: list[int]) -> Directory:
+    """The directory that holds a place, made where it is missing.
+
+    Duplicates of the directories that got a new entry are appended to `changed`, for their fsync. Raises
+    NotADirectoryError where something else stands in the way: see obstacle().
+    """
+    parent = open_parent(bucket_fd, where)
+    if parent is not None:
+        return parent
+    current = Directory(bucket_fd, owned=False)
+    for name in where.parent.split(b"/"):
+        with current as fd:
+            current = Directory(_open_or_make(fd, name, changed), owned=True)
+    return current
+
+
+def _open_or_make(directory: int, name: bytes, changed: list[int]) -> int:
+    flags = _DIRECTORY | os.O_NOFOLLOW
+    try:
+        return os.open(name, flags, dir_fd=directory)
+    except FileNotFoundError:
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(name, dir_fd=directory)
+            changed.append(os.dup(directory))
+        return os.open(name, flags, dir_fd=directory)
+
+
+def obstacle(bucket_fd: int, key: bytes) -> bytes | None:
+    """The key of the object that stands where `key` needs a directory, or None when there is no such object (any more).
+
+    Raises AccessDenied where a link or a special file is in the way: the gateway does not touch those.
+    """
+    cut = key.find(b"/")
+    while cut >= 0:
+        ancestor = key[:cut]
+        where = place(ancestor)
+        cut = key.find(b"/", cut + 1)
+        parent = open_parent(bucket_fd, where)
+        if parent is None:
+            return None
+        with parent as fd:
+            try:
+                mode = os.stat(where.name, dir_fd=fd, follow_symlinks=False).st_mode
+            except FileNotFoundError:
+                return None
+        if modes.S_ISREG(mode):
+            return ancestor
+        if not modes.S_ISDIR(mode):
+            raise S3Error("AccessDenied", "The key leads through a link or a special file, which is not followed")
+    return None
+
+
+def convert(bucket_fd: int, where: Place) -> None:
+    """Turn the name of an object into a directory, the object going to its shadow name. Under the lock of its key.
+
+    The object can be found at every instant: first under its own name, then under both, then as shadow.
+    """
+    parent = open_parent(bucket_fd, where)
+    if parent is None:
+        return
+    with parent as fd:
+        try:
+            if not modes.S_ISREG(os.stat(where.name, dir_fd=fd, follow_symlinks=False).st_mode):
+                return
+        except FileNotFoundError:
+            return
+        try:
+            os.link(where.name, where.shadow, src_dir_fd=fd, dst_dir_fd=fd)
+        except FileExistsError:
+            # left by a conversion that a crash cut short; the object under its own name is the current one
+            os.unlink(where.shadow, dir_fd=fd)
+            os.link(where.name, where.shadow, src_dir_fd=fd, dst_dir_fd=fd)
+        os.unlink(where.name, dir_fd=fd)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(where.name, dir_fd=fd)
+
+
+def replace(source_fd: int, source: bytes, parent_fd: int, where: Place) -> None:
+    """Rename a staged file to its place, over whatever object stands there: the commit of a write.
+
+    Raises FileNotFoundError when the directory was removed meanwhile.
+    """
+    try:
+        os.rename(source, where.name, src_dir_fd=source_fd, dst_dir_fd=parent_fd)
+    except IsADirectoryError:
+        try:
+            # an empty directory is no object; only the kernel knows for sure, and it refuses one that is not empty
+            os.rmdir(where.name, dir_fd=parent_fd)
+        except OSError:
+            os.rename(source, where.shadow, src_dir_fd=source_fd, dst_dir_fd=parent_fd)
+        else:
+            replace(source_fd, source, parent_fd, where)
+        return
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(where.shadow, dir_fd=parent_fd)
+
+
+def remove(parent_fd: int, where: Place, found: Found) -> None:
+    """Take an object away, under both of its names."""
+    first, second = (where.shadow, where.name) if found.shadow else (where.name, where.shadow)
+    if not found.shadow:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(second, dir_fd=parent_fd)  # older, and it must not come back when the first is gone
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(first, dir_fd=parent_fd)
