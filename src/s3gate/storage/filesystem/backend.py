@@ -21,6 +21,8 @@ from s3gate.storage.filesystem.durability import Durability, Level
 from s3gate.storage.filesystem.faults import seam
 from s3gate.storage.filesystem.locks import KeyLocks
 from s3gate.storage.filesystem.names import NameCache
+from s3gate.storage.filesystem.paths import place
+from s3gate.storage.filesystem.pruning import Pruner
 from s3gate.storage.filesystem.staging import FileStage
 
 __all__ = ["FilesystemBackend"]
@@ -56,6 +58,7 @@ class FilesystemBackend:
         self._region = region
         self._handles: dict[str, BucketDirectory] = {}
         self._cache = NameCache()
+        self._pruner = Pruner()
         self._opened: tuple[Store, ThreadPoolExecutor, KeyLocks | None] | None = None
 
     # --- life
@@ -80,6 +83,7 @@ class FilesystemBackend:
             return
         store, executor, locks = self._opened
         self._opened = None
+        self._pruner.flush()
         for handle in self._handles.values():
             handle.close()
         self._handles.clear()
@@ -181,7 +185,9 @@ class FilesystemBackend:
 
     @seam
     async def delete_object(self, bucket: Bucket, key: str, condition: WriteCondition) -> None:
-        await objects.delete(self._handle(bucket.name), key, condition)
+        handle = self._handle(bucket.name)
+        await objects.delete(handle, key, condition)
+        self._pruner.later(handle, place(key.encode()).parent)
 
     @seam
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:

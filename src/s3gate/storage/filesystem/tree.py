@@ -15,8 +15,20 @@ from s3gate.core.errors import S3Error
 from s3gate.storage.filesystem.paths import Place, place
 from s3gate.storage.filesystem.syscalls import open_beneath
 
-__all__ = ["Directory", "Found", "convert", "find", "make_parent", "obstacle", "open_parent", "remove", "replace"]
+__all__ = [
+    "MADE_BY_US",
+    "Directory",
+    "Found",
+    "convert",
+    "find",
+    "make_parent",
+    "obstacle",
+    "open_parent",
+    "remove",
+    "replace",
+]
 
+MADE_BY_US = b"user.s3gate.d"  # on directories that the gateway made for a key: it may remove them again
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # An open that fails so says that no object stands there: nothing, a file on the way, a link, a socket or device.
@@ -106,10 +118,16 @@ def _open_or_make(directory: int, name: bytes, changed: list[int]) -> int:
     try:
         return os.open(name, flags, dir_fd=directory)
     except FileNotFoundError:
+        made = False
         with contextlib.suppress(FileExistsError):
             os.mkdir(name, dir_fd=directory)
             changed.append(os.dup(directory))
-        return os.open(name, flags, dir_fd=directory)
+            made = True
+        fd = os.open(name, flags, dir_fd=directory)
+        if made:
+            with contextlib.suppress(OSError):  # without the mark it is merely never pruned
+                os.setxattr(fd, MADE_BY_US, b"")
+        return fd
 
 
 def obstacle(bucket_fd: int, key: bytes) -> bytes | None:
