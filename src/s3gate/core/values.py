@@ -53,13 +53,13 @@ class ObjectRecord:
     etag: str
     size: int
     modified_ns: int
-    headers: Mapping[str, str] = field(default=_EMPTY)
-    user_metadata: Mapping[str, str] = field(default=_EMPTY)
+    headers: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    user_metadata: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     checksum: Checksum | None = None
     parts: tuple[PartSpan, ...] = ()
     storage_class: str = "STANDARD"
     owner: Owner | None = None
-    tags: Mapping[str, str] = field(default=_EMPTY)
+    tags: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
     upload_id: str = ""
     version_id: str = NULL_VERSION
     sequence: int = 0

@@ -1,1 +1,32 @@
-"""What S3 does: one plain async function for each operation."""
+"""What S3 does: one plain async function for each operation, and the table that finds it."""
+
+from s3gate.operations import (
+    attributes,
+    buckets,
+    completion,
+    copying,
+    deletion,
+    listing,
+    multipart,
+    reading,
+    unsupported,
+    upload_listing,
+    writing,
+)
+from s3gate.operations.registry import Routes
+
+__all__ = ["ROUTES"]
+
+ROUTES = Routes.of(
+    attributes,
+    buckets,
+    completion,
+    copying,
+    deletion,
+    listing,
+    multipart,
+    reading,
+    unsupported,
+    upload_listing,
+    writing,
+)

@@ -97,15 +97,22 @@ def _holds_files(directory: int) -> bool:
     pending = [b""]
     while pending:
         path = pending.pop()
-        with _open_directory(directory, path) as fd, os.scandir(fd) as entries:
-            for entry in entries:
-                name = os.fsencode(entry.name)
-                if not path and name == CONTROL:
-                    continue
-                if not entry.is_dir(follow_symlinks=False):
-                    return True
-                pending.append(path + b"/" + name if path else name)
+        for name, is_directory in _entries(directory, path):
+            if not path and name == CONTROL:
+                continue
+            if not is_directory:
+                return True
+            pending.append(path + b"/" + name if path else name)
     return False
+
+
+def _entries(directory: int, path: bytes) -> list[tuple[bytes, bool]]:
+    """The names in a directory and whether each is one itself; none for a directory that was removed meanwhile."""
+    try:
+        with _open_directory(directory, path) as fd, os.scandir(fd) as entries:
+            return [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
+    except FileNotFoundError:
+        return []
 
 
 def _open_directory(directory: int, path: bytes) -> Directory:

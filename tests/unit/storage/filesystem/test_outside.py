@@ -12,6 +12,7 @@ from s3gate.core.conditions import NO_CONDITION, WriteCondition
 from s3gate.core.values import Bucket
 from s3gate.identity.model import ROOT
 from s3gate.storage.backend import ListQuery
+from s3gate.storage.filesystem import buckets
 from s3gate.storage.filesystem.backend import FilesystemBackend
 from support.stores import ALICE, REGION, error_code, get, get_with_record, keys, put
 
@@ -161,6 +162,24 @@ async def test_a_bucket_with_a_file_no_listing_shows_is_not_deleted(
     assert await keys(backend, bucket) == []
     assert await error_code(backend.delete_bucket(bucket)) == "BucketNotEmpty"
     assert (root / "bucket" / "deep" / "er" / "link").is_symlink()
+
+
+async def test_a_directory_that_vanishes_while_a_bucket_is_deleted_does_not_matter(
+    backend: FilesystemBackend, bucket: Bucket, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "bucket" / "deep" / "er").mkdir(parents=True)
+    real = buckets.open_beneath
+
+    def remove_first(directory: int, path: bytes, flags: int) -> int:
+        if path == b"deep/er" and (root / "bucket" / "deep" / "er").exists():
+            (root / "bucket" / "deep" / "er").rmdir()
+        return real(directory, path, flags)
+
+    monkeypatch.setattr(buckets, "open_beneath", remove_first)
+
+    await backend.delete_bucket(bucket)
+
+    assert not (root / "bucket").exists()
 
 
 async def test_a_bucket_moved_away_and_replaced_is_the_new_one(

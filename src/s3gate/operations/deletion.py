@@ -1,0 +1,78 @@
+"""DeleteObject and DeleteObjects."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated
+
+from s3gate.core.conditions import WriteCondition
+from s3gate.core.errors import S3Error
+from s3gate.core.names import check_key
+from s3gate.operations.binding import Document, Header, Query
+from s3gate.operations.call import Call
+from s3gate.operations.registry import Level, operation
+from s3gate.operations.result import Result
+from s3gate.operations.version_ids import is_absent, version_id
+from s3gate.xml.deletion import Delete, Deletion, Target, delete_result
+
+__all__ = ["DeleteObjectArgs", "DeleteObjectsArgs", "delete_object", "delete_objects"]
+
+# 1000 keys of 1024 bytes, each of which may be written as six times as many (&#x1f;), with room for the markup.
+_MAX_DOCUMENT = 8 << 20
+# Deletions that run at a time: enough for a store to gather what it has to make durable.
+_AT_ONCE = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteObjectArgs:
+    """What DeleteObject is asked. No object is under a retention that could be bypassed."""
+
+    bucket: str
+    key: str
+    version_id: Annotated[str | None, Query("versionId", parse=version_id)] = None
+    if_match: Annotated[str | None, Header("if-match")] = None
+    bypass_governance_retention: Annotated[bool, Header("x-amz-bypass-governance-retention")] = False
+
+
+@operation("DELETE", level=Level.OBJECT)
+async def delete_object(call: Call, args: DeleteObjectArgs) -> Result:
+    """Remove an object, also one that is not there (DeleteObject). Removing a version nobody has succeeds likewise."""
+    check_key(args.key)
+    if not is_absent(args.version_id):
+        await call.storage.delete_object(call.here, args.key, WriteCondition(if_match=args.if_match))
+    return Result(204, {"x-amz-version-id": args.version_id} if args.version_id else {})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteObjectsArgs:
+    """What DeleteObjects is asked."""
+
+    bucket: str
+    bypass_governance_retention: Annotated[bool, Header("x-amz-bypass-governance-retention")] = False
+    delete: Annotated[Delete, Document(limit=_MAX_DOCUMENT, empty="MalformedXML")]
+
+
+async def _delete(call: Call, target: Target) -> Deletion:
+    """Every key is decided by itself; what is wrong with one never fails the others."""
+    try:
+        check_key(target.key)
+        call.require("s3:DeleteObject", call.here, target.key)
+        if target.directory_conditions:
+            raise S3Error("NotImplemented", "LastModifiedTime and Size are conditions of directory buckets only.")
+        version = None if target.version_id is None else version_id(target.version_id)
+        if not is_absent(version):
+            await call.storage.delete_object(call.here, target.key, WriteCondition(if_match=target.etag))
+    except S3Error as error:
+        return Deletion(target, error)
+    return Deletion(target)
+
+
+@operation("POST ?delete", level=Level.BUCKET, action="s3:DeleteObject")
+async def delete_objects(call: Call, args: DeleteObjectsArgs) -> Result:
+    """Remove up to 1000 objects, each by itself (DeleteObjects)."""
+    targets = args.delete.targets
+    deletions: list[Deletion] = []
+    for start in range(0, len(targets), _AT_ONCE):
+        deletions += await asyncio.gather(*(_delete(call, target) for target in targets[start : start + _AT_ONCE]))
+    return Result(document=delete_result(deletions, quiet=args.delete.quiet))

@@ -1,0 +1,169 @@
+"""Taking in the body of a request: decoded, counted, hashed, and verified before anything is made of it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping
+from hmac import compare_digest
+
+from s3gate.auth.payload import Payload
+from s3gate.core.checksums import ALGORITHMS, DEFAULT_ALGORITHM, Algorithm, Buffer, Checksum
+from s3gate.core.errors import S3Error
+from s3gate.operations.call import Call
+from s3gate.operations.digests import Digests
+from s3gate.operations.integrity import Declared, check_value
+from s3gate.storage.backend import Stage
+
+__all__ = ["MAX_PUT_BYTES", "Intake", "object_intake", "read_document", "receive"]
+
+# "Amazon S3 multipart upload limits" and PutObject: 5 GiB for one PUT and for one part.
+MAX_PUT_BYTES = 5 << 30
+
+
+def _entity_too_large(size: int, limit: int) -> S3Error:
+    return S3Error("EntityTooLarge", ProposedSize=size, MaxSizeAllowed=limit)
+
+
+def _message_too_long(_size: int, limit: int) -> S3Error:
+    return S3Error("MaxMessageLengthExceeded", MaxMessageLengthBytes=limit)
+
+
+class Intake:
+    """A body on its way in: a `storage.backend.Through` that decodes, and `verify` for when it has ended.
+
+    Made before the body is asked for, it refuses what the headers alone show to be too large. Not bound to a thread:
+    the store runs it where it writes, one call at a time.
+    """
+
+    __slots__ = ("_declared", "_decoder", "_digests", "_expected", "_limit", "_too_large", "algorithm")
+
+    def __init__(
+        self,
+        payload: Payload,
+        declared: Declared,
+        *,
+        stored: Algorithm | None,
+        md5: bool,
+        limit: int,
+        too_large: Callable[[int, int], S3Error] = _entity_too_large,
+    ) -> None:
+        """`stored` is the checksum to keep whatever the client declared, None for none but that one."""
+        self._expected = payload.decoded_length
+        if self._expected is not None and self._expected > limit:
+            raise too_large(self._expected, limit)
+        self._limit = limit
+        self._too_large = too_large
+        self._declared = declared
+        self._decoder = payload.new_decoder()
+        self.algorithm = stored
+        wanted: Iterable[Algorithm] = {item.name: item for item in (declared.algorithm, stored) if item}.values()
+        self._digests = Digests(wanted, md5=md5 or declared.content_md5 is not None)
+
+    def __call__(self, pieces: list[Buffer]) -> list[Buffer]:
+        """Decode the next pieces of the body; raises S3Error at the first byte that is wrong or too many."""
+        decoded: list[Buffer] = []
+        for piece in pieces:
+            decoded += self._decoder.feed(piece)
+        size = self._digests.size + sum(map(len, decoded))
+        if size > self._limit:
+            raise self._too_large(size, self._limit)
+        if self._expected is not None and size > self._expected:
+            raise self._incomplete(size)
+        return self._digests(decoded)
+
+    def verify(self) -> None:
+        """The body has ended: raise S3Error unless it is whole and is what the request declared."""
+        trailers = self._decoder.finish()
+        if self._expected is not None and self._digests.size != self._expected:
+            raise self._incomplete(self._digests.size)
+        self._verify_md5()
+        if self._declared.algorithm is not None:
+            self._verify_checksum(self._declared.algorithm, trailers)
+
+    def _incomplete(self, size: int) -> S3Error:
+        return S3Error("IncompleteBody", NumberBytesExpected=self._expected, NumberBytesProvided=size)
+
+    def _verify_md5(self) -> None:
+        declared = self._declared.content_md5
+        if declared is not None and not compare_digest(declared, self._digests.md5):
+            raise S3Error(
+                "BadDigest",
+                ExpectedDigest=base64.b64encode(declared).decode(),
+                CalculatedDigest=base64.b64encode(self._digests.md5).decode(),
+            )
+
+    def _verify_checksum(self, algorithm: Algorithm, trailers: Mapping[str, str]) -> None:
+        value = self._declared.value
+        if value is None:
+            value = trailers.get(algorithm.header)
+            if value is None:
+                raise S3Error("MalformedTrailerError")
+            check_value(algorithm, value)
+        computed = self._digests.checksum(algorithm)
+        # Compared as bytes: base64 may write the same digest in more than one way.
+        if not compare_digest(base64.b64decode(value), base64.b64decode(computed.value)):
+            raise S3Error("BadDigest", f"The {algorithm.name} you specified did not match the calculated checksum.")
+
+    @property
+    def declared(self) -> Algorithm | None:
+        """The algorithm of the checksum that the client sends along."""
+        return self._declared.algorithm
+
+    @property
+    def declared_checksum(self) -> Checksum | None:
+        """The checksum that the client sent along, once it is verified."""
+        return None if self.declared is None else self._digests.checksum(self.declared)
+
+    @property
+    def size(self) -> int:
+        """Bytes so far, decoded."""
+        return self._digests.size
+
+    @property
+    def etag(self) -> str:
+        """The MD5 of the bytes in hex."""
+        return self._digests.etag
+
+    @property
+    def checksum(self) -> Checksum | None:
+        """The checksum to store."""
+        return None if self.algorithm is None else self._digests.checksum(self.algorithm)
+
+
+def _check_length(call: Call) -> None:
+    """Raise MissingContentLength for an upload whose end nobody could tell."""
+    if call.payload.decoded_length is None and "transfer-encoding" not in call.wire.headers:
+        raise S3Error("MissingContentLength")
+
+
+def object_intake(call: Call, *, stored: Algorithm | None = None, md5: bool = True) -> Intake:
+    """The intake of PutObject and UploadPart; all that their headers say is checked here.
+
+    The checksum that is stored is `stored`, or else the one that the client chose, or else CRC64NVME. Without `md5`
+    there is no entity tag.
+    """
+    declared = Declared.of(call.wire, call.payload.trailers)
+    _check_length(call)
+    kept = stored or declared.algorithm or declared.wanted or ALGORITHMS[DEFAULT_ALGORITHM]
+    return Intake(call.payload, declared, stored=kept, md5=md5, limit=MAX_PUT_BYTES)
+
+
+async def receive(call: Call, stage: Stage, intake: Intake) -> None:
+    """Take the whole body into `stage` and verify it; nothing may be committed before this has returned."""
+    async for batch in call.body.batches():
+        await stage.write(batch, intake)
+    intake.verify()
+
+
+async def read_document(call: Call, limit: int, *, checksums: bool = True) -> bytes:
+    """The whole body in memory, verified like that of an object; MaxMessageLengthExceeded beyond `limit` bytes.
+
+    `checksums` is false for CompleteMultipartUpload, whose x-amz-checksum-* headers speak of the object.
+    """
+    declared = Declared.of(call.wire, call.payload.trailers, headers_of_body=checksums)
+    intake = Intake(call.payload, declared, stored=None, md5=False, limit=limit, too_large=_message_too_long)
+    parts: list[Buffer] = []
+    async for batch in call.body.batches():
+        parts += intake(batch)
+    intake.verify()
+    return b"".join(parts)

@@ -1,0 +1,162 @@
+"""The headers that make up an object's record when it is written, and those that tell of it when it is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from s3gate.core.checksums import ALGORITHMS, Checksum
+from s3gate.core.clock import http_date
+from s3gate.core.errors import S3Error
+from s3gate.core.values import Bucket, ObjectRecord, Owner
+from s3gate.operations.binding import Header, UserMetadata
+from s3gate.operations.call import Call
+
+__all__ = [
+    "DEFAULT_CONTENT_TYPE",
+    "STORAGE_CLASSES",
+    "STORED_HEADERS",
+    "ObjectHeaders",
+    "canned_acl",
+    "checksum_headers",
+    "holder",
+    "object_headers",
+    "quoted",
+    "storage_class",
+]
+
+# What S3 says of an object whose client named no type.
+DEFAULT_CONTENT_TYPE = "binary/octet-stream"
+STORED_HEADERS = (
+    "content-type",
+    "cache-control",
+    "content-disposition",
+    "content-encoding",
+    "content-language",
+    "expires",
+)
+# Those whose objects can be read at once. GLACIER and DEEP_ARCHIVE promise that an object must be restored before it is
+# read, and clients act on that; EXPRESS_ONEZONE, OUTPOSTS, SNOW and FSX_* belong to other kinds of buckets.
+STORAGE_CLASSES = frozenset(
+    {"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
+)
+# "Canned ACL" of the S3 user guide. With ACLs disabled, S3 takes those that give control to the bucket's owner alone.
+_CANNED_ACLS = frozenset(
+    {
+        "private",
+        "public-read",
+        "public-read-write",
+        "aws-exec-read",
+        "authenticated-read",
+        "bucket-owner-read",
+        "bucket-owner-full-control",
+        "log-delivery-write",
+    }
+)
+_OWNER_ONLY = frozenset({"private", "bucket-owner-full-control"})
+
+
+def canned_acl(name: str) -> str:
+    """x-amz-acl of a gateway without ACLs ("Controlling ownership of objects and disabling ACLs")."""
+    if name not in _CANNED_ACLS:
+        raise S3Error("InvalidArgument", ArgumentName="x-amz-acl", ArgumentValue=name)
+    if name not in _OWNER_ONLY:
+        raise S3Error("AccessControlListNotSupported")
+    return name
+
+
+def storage_class(name: str) -> str:
+    """x-amz-storage-class, else InvalidStorageClass."""
+    if name not in STORAGE_CLASSES:
+        raise S3Error("InvalidStorageClass", StorageClassRequested=name)
+    return name
+
+
+def _content_encoding(text: str) -> str:
+    """Content-Encoding without aws-chunked, which is of the transfer and not of the object ("PutObject")."""
+    tokens = [token.strip() for token in text.split(",")]
+    return ", ".join(token for token in tokens if token and token.lower() != "aws-chunked")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectHeaders:
+    """What PutObject, CopyObject and CreateMultipartUpload say of the object to be: arguments to inherit."""
+
+    content_type: Annotated[str | None, Header("content-type")] = None
+    cache_control: Annotated[str | None, Header("cache-control")] = None
+    content_disposition: Annotated[str | None, Header("content-disposition")] = None
+    content_encoding: Annotated[str | None, Header("content-encoding", parse=_content_encoding)] = None
+    content_language: Annotated[str | None, Header("content-language")] = None
+    expires: Annotated[str | None, Header("expires")] = None
+    storage_class: Annotated[str | None, Header("x-amz-storage-class", parse=storage_class)] = None
+    acl: Annotated[str | None, Header("x-amz-acl", parse=canned_acl)] = None
+    metadata: Annotated[Mapping[str, str], UserMetadata()] = field(default_factory=dict)
+
+    @property
+    def stored_headers(self) -> dict[str, str]:
+        """The headers to keep; an empty one is as good as none."""
+        values = (
+            self.content_type,
+            self.cache_control,
+            self.content_disposition,
+            self.content_encoding,
+            self.content_language,
+            self.expires,
+        )
+        return {name: value for name, value in zip(STORED_HEADERS, values, strict=True) if value}
+
+    def template(self, call: Call) -> ObjectRecord:
+        """The record of the object to be, but for what only its bytes tell. The caller owns it.
+
+        An owner is only noted where it is not the bucket's.
+        """
+        owner = call.caller.owner
+        return ObjectRecord(
+            etag="",
+            size=0,
+            modified_ns=0,
+            headers=self.stored_headers,
+            user_metadata=dict(self.metadata),
+            storage_class=self.storage_class or "STANDARD",
+            owner=None if owner == call.here.owner else owner,
+        )
+
+
+def holder(record: ObjectRecord, bucket: Bucket) -> Owner:
+    """Whom an object belongs to."""
+    return record.owner or bucket.owner
+
+
+def quoted(etag: str) -> str:
+    """An entity tag as headers carry it."""
+    return f'"{etag}"'
+
+
+def checksum_headers(checksum: Checksum | None) -> dict[str, str]:
+    """x-amz-checksum-* and x-amz-checksum-type, or nothing."""
+    if checksum is None:
+        return {}
+    return {ALGORITHMS[checksum.algorithm].header: checksum.value, "x-amz-checksum-type": checksum.type}
+
+
+def object_headers(record: ObjectRecord) -> dict[str, str]:
+    """The headers of GET and HEAD that are the same whatever part of the object is asked for.
+
+    Values are the text that the client's bytes stood for, as `binding.header_text` made it: what is sent is what is
+    read back, byte for byte.
+    """
+    headers = {
+        "accept-ranges": "bytes",
+        "content-type": DEFAULT_CONTENT_TYPE,
+        "etag": quoted(record.etag),
+        "last-modified": http_date(record.modified_ns),
+    }
+    headers.update(record.headers)
+    for name, value in record.user_metadata.items():
+        headers[f"x-amz-meta-{name}"] = value
+    if record.storage_class != "STANDARD":
+        headers["x-amz-storage-class"] = record.storage_class
+    if record.tags:
+        headers["x-amz-tagging-count"] = str(len(record.tags))
+    return headers

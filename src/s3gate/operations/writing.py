@@ -1,0 +1,48 @@
+"""PutObject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+from s3gate.core.conditions import WriteCondition
+from s3gate.core.names import check_key
+from s3gate.operations.binding import Header
+from s3gate.operations.call import Call
+from s3gate.operations.intake import object_intake, receive
+from s3gate.operations.integrity import UPLOAD_HEADERS
+from s3gate.operations.object_headers import ObjectHeaders, checksum_headers, quoted
+from s3gate.operations.preconditions import check_early
+from s3gate.operations.registry import Level, operation
+from s3gate.operations.result import Result
+
+__all__ = ["PutObjectArgs", "put_object"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PutObjectArgs(ObjectHeaders):
+    """What PutObject is asked, beside its body."""
+
+    bucket: str
+    key: str
+    if_match: Annotated[str | None, Header("if-match")] = None
+    if_none_match: Annotated[str | None, Header("if-none-match")] = None
+
+    @property
+    def condition(self) -> WriteCondition:
+        """The conditions of the request."""
+        return WriteCondition(self.if_match, self.if_none_match)
+
+
+@operation("PUT", level=Level.OBJECT, reads=UPLOAD_HEADERS)
+async def put_object(call: Call, args: PutObjectArgs) -> Result:
+    """Store the body as an object (PutObject): staged, verified, and only then made the object at its key."""
+    check_key(args.key)
+    template = args.template(call)
+    intake = object_intake(call)
+    await check_early(call, args.key, args.condition)
+    async with call.storage.stage(call.here) as stage:
+        await receive(call, stage, intake)
+        record = replace(template, etag=intake.etag, size=intake.size, checksum=intake.checksum)
+        stored = await call.storage.commit_object(call.here, stage, args.key, record, args.condition)
+    return Result(headers={"etag": quoted(stored.etag)} | checksum_headers(stored.checksum))

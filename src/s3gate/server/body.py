@@ -1,0 +1,92 @@
+"""The body of a request as it comes from the client, and what is left of it when nobody wants it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+
+from s3gate.core.checksums import Buffer
+
+__all__ = ["ClientDisconnected", "Receive", "RequestBody"]
+
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
+_BATCH = 1 << 20
+# What is left of an unwanted body up to this size passes by and the connection lives on; a longer one ends it.
+_TOLERATED = 256 << 10
+# How much and how long a client that is still sending is listened to, so that it gets to read the answer.
+_DISCARD_BYTES = 8 << 20
+_DISCARD_SECONDS = 2.0
+
+
+class ClientDisconnected(Exception):
+    """The client went away before its request was complete; there is nobody to answer."""
+
+
+class RequestBody:
+    """A `Body` over ASGI's receive. Nothing is received before the first batch is asked for.
+
+    That is what makes a refusal come before `100 Continue`: the server sends that at the first receive.
+    """
+
+    def __init__(self, receive: Receive, headers: Mapping[str, str]) -> None:
+        length = headers.get("content-length", "")
+        self._receive = receive
+        self._length = int(length) if length.isdigit() else None
+        self._ended = self._length == 0 or (self._length is None and "transfer-encoding" not in headers)
+        self._expects = headers.get("expect", "").lower() == "100-continue"
+        self._asked = False
+        self._received = 0
+
+    async def batches(self) -> AsyncIterator[list[Buffer]]:
+        """The body in batches of about a mebibyte, each a list of pieces as they arrived; can be run through once."""
+        pieces: list[Buffer] = []
+        size = 0
+        while not self._ended:
+            piece = await self._next()
+            if piece:
+                pieces.append(piece)
+                size += len(piece)
+            if size >= _BATCH:
+                yield pieces
+                pieces, size = [], 0
+        if pieces:
+            yield pieces
+
+    async def _next(self) -> bytes:
+        self._asked = True
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._ended = True
+            raise ClientDisconnected
+        piece: bytes = message.get("body", b"")
+        self._received += len(piece)
+        self._ended = not message.get("more_body", False)
+        return piece
+
+    @property
+    def ends_connection(self) -> bool:
+        """Whether the answer must close the connection, because too much of the body is still to come.
+
+        So it is for a client that waits for `100 Continue` and gets another answer: whether it then sends its body is
+        its own choice (RFC 9110 section 10.1.1), and what comes next would be taken for the one or the other.
+        """
+        if self._ended:
+            return False
+        if self._length is None or (self._expects and not self._asked):
+            return True
+        return self._length - self._received > _TOLERATED
+
+    async def discard(self) -> None:
+        """Receive for a short while what the client still sends, until it ends or goes away.
+
+        Closing at once would reset the connection under a client that is sending, and with it the answer.
+        """
+        limit = self._received + _DISCARD_BYTES
+        try:
+            async with asyncio.timeout(_DISCARD_SECONDS):
+                while not self._ended and self._received < limit:
+                    await self._next()
+        except (TimeoutError, ClientDisconnected):
+            return

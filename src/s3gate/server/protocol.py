@@ -1,0 +1,139 @@
+"""uvicorn's HTTP/1.1 protocol with what it leaves open: a bounded header section, and refusals in S3's words."""
+
+from __future__ import annotations
+
+import logging
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from s3gate.core.clock import http_date, now_ns
+from s3gate.core.errors import S3Error
+from s3gate.server.ids import host_id, new_request_id
+from s3gate.server.render import SERVER
+from s3gate.xml.errors import render_error
+
+__all__ = ["MAX_HEAD", "GatewayProtocol"]
+
+_log = logging.getLogger(__name__)
+
+# Bytes of request line and headers together. AWS takes 8 KB of headers; 16 KiB leave room for what proxies add.
+MAX_HEAD = 16 << 10
+# A head that is still incomplete after this many bytes is not waited for: one read of the loop beyond the limit.
+_MAX_PENDING = MAX_HEAD + (256 << 10)
+# How much and how long a refused client that is still sending is listened to, so that it gets to read the answer.
+_LINGER_BYTES = 1 << 20
+_LINGER_SECONDS = 1.0
+
+
+_FRAMING = (b"content-length", b"transfer-encoding")
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """A connection. What it refuses by itself is answered with an S3 error and ends the connection."""
+
+    _in_head = False
+    _head_bytes = 0
+    _refused = False
+    _discarded = 0
+    _fault: S3Error | None = None
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes from the client."""
+        if self._refused:
+            self._discarded += len(data)
+            if self._discarded > _LINGER_BYTES:
+                self.transport.close()
+            return
+        # An upper bound of the head's size: the read in which it begins may hold the end of another request.
+        self._head_bytes = len(data) + (self._head_bytes if self._in_head else 0)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > _MAX_PENDING and not self._refused:
+            self._fault = S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=MAX_HEAD)
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """The parser: a request begins."""
+        self._in_head = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """The parser: the head of a request is there. What is raised here becomes `send_400_response`."""
+        self._in_head = False
+        self._fault = self._head_fault()
+        if self._fault is not None:
+            raise self._fault
+        super().on_headers_complete()
+        if self.parser.should_upgrade():
+            # No other protocol is spoken here, and the parser stops behind a request that asks for one.
+            self.cycle.keep_alive = False
+
+    def _head_fault(self) -> S3Error | None:
+        """What is wrong with a head that could be parsed."""
+        if self._head_bytes > MAX_HEAD:
+            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+            if size > MAX_HEAD:
+                return S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=MAX_HEAD)
+        if b"#" in self.url:
+            # It would be cut off as a fragment, and another object taken for the one that was meant.
+            return S3Error("InvalidURI")
+        if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
+            # The parser takes the body for the other protocol: the object would be stored empty.
+            return S3Error("NotImplemented", Header="Upgrade")
+        return None
+
+    def _unsupported_upgrade_warning(self) -> None:
+        _log.debug("a client asked for another protocol than HTTP/1.1")
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what cannot be parsed, and close once the client has had time to read that."""
+        if self._refused:
+            return
+        self._refused = True
+        answering = self.cycle is not None and not self.cycle.response_complete
+        begun = answering and self.cycle.response_started
+        if answering:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if not begun:
+            self.transport.write(_refusal(self._fault or S3Error("BadRequest")))
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+
+def _refusal(fault: S3Error) -> bytes:
+    request, host = new_request_id(), host_id()
+    document = render_error(fault, "", request, host)
+    headers = {
+        "content-type": "application/xml",
+        "content-length": len(document),
+        "connection": "close",
+        "x-amz-request-id": request,
+        "x-amz-id-2": host,
+        "date": http_date(now_ns()),
+        "server": SERVER.decode(),
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return b"".join([STATUS_LINE[fault.status], lines.encode(), b"\r\n", document])
+
+
+# The parts of uvicorn that this class builds on; a release without one of them gets its own protocol, unbounded.
+_METHODS = (
+    "data_received",
+    "on_message_begin",
+    "on_headers_complete",
+    "send_400_response",
+    "_unsupported_upgrade_warning",
+)
+_ATTRIBUTES = ("url", "headers", "cycle", "transport", "parser", "loop")
+
+
+def _missing() -> list[str]:
+    known = set(HttpToolsProtocol.__init__.__code__.co_names + HttpToolsProtocol.on_message_begin.__code__.co_names)
+    methods = [name for name in _METHODS if name not in vars(HttpToolsProtocol)]
+    return methods + [name for name in _ATTRIBUTES if name not in known]
+
+
+if _missing():
+    _log.warning("uvicorn has changed (%s): header sections are not bounded", ", ".join(_missing()))
+    GatewayProtocol = HttpToolsProtocol  # type: ignore[misc,assignment]

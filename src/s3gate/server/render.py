@@ -1,0 +1,146 @@
+"""A `Result` or an `S3Error` as an HTTP answer, and its way to the client."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from s3gate.core.checksums import Buffer
+from s3gate.core.errors import S3Error
+from s3gate.operations.binding import header_bytes
+from s3gate.operations.result import Content, Result
+from s3gate.server.body import Receive, RequestBody
+from s3gate.server.ids import Ids
+from s3gate.storage.backend import ObjectReader
+from s3gate.xml.errors import render_error
+
+__all__ = ["SERVER", "Answer", "Send", "error_answer", "open_answer", "send_answer"]
+
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+SERVER = b"s3gate"
+_XML = (b"content-type", b"application/xml")
+# Up to this many bytes an object is read at once and sent in one piece.
+_ONE_PIECE = 256 << 10
+_BODILESS = (204, 304)
+_CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that can be sent: its first bytes are at hand, `rest` is what follows, `reader` is to be closed."""
+
+    status: int
+    headers: Headers
+    body: Buffer = b""
+    rest: AsyncIterator[Buffer] | None = None
+    reader: ObjectReader | None = None
+
+
+async def open_answer(result: Result, *, head: bool) -> Answer:
+    """The answer to a request that went well. What fails here can still be told as an error.
+
+    `head`: the request was a HEAD, whose handler gives the content-length that a GET would have.
+    """
+    headers = _encoded(result.headers.items())
+    if result.content is not None:
+        return await _open_content(result.status, headers, result.content, head=head)
+    if result.document is not None:
+        headers.append(_XML)
+    body = result.document or b""
+    if result.status not in _BODILESS and "content-length" not in result.headers:
+        headers.append((b"content-length", b"%d" % len(body)))
+    return Answer(result.status, headers, b"" if head or result.status in _BODILESS else body)
+
+
+async def _open_content(status: int, headers: Headers, content: Content, *, head: bool) -> Answer:
+    reader, length = content.reader, content.length
+    headers = [(name, value) for name, value in headers if name != b"content-length"]
+    headers.append((b"content-length", b"%d" % length))
+    try:
+        if head or not length:
+            body: Buffer = b""
+        elif length <= _ONE_PIECE:
+            body = await reader.read(content.start, length)
+        else:
+            rest = reader.chunks(content.start, length)
+            return Answer(status, headers, await anext(rest), rest, reader)
+    except BaseException:
+        await reader.close()
+        raise
+    await reader.close()
+    return Answer(status, headers, body)
+
+
+def _encoded(headers: Iterable[tuple[str, str]]) -> Headers:
+    """Headers as bytes. RFC 9110 section 5.5: a control character in a field value is replaced by a space."""
+    return [
+        (name.encode("ascii"), header_bytes(value if value.isprintable() else _CONTROLS.sub(" ", value)))
+        for name, value in headers
+    ]
+
+
+def error_answer(error: S3Error, *, resource: str, ids: Ids, head: bool) -> Answer:
+    """The answer to a request that failed: the error document, or headers alone for HEAD and 304.
+
+    `resource` is the path as it was sent.
+    """
+    headers = _encoded(error.headers.items())
+    if error.status == 304:
+        return Answer(error.status, headers)
+    document = render_error(error, resource, ids.request, ids.host)
+    headers += [_XML, (b"content-length", b"%d" % len(document))]
+    return Answer(error.status, headers, b"" if head else document)
+
+
+async def send_answer(answer: Answer, *, ids: Ids, body: RequestBody, receive: Receive, send: Send) -> None:
+    """Send an answer and let go of its reader, also when the client is gone or the task is cancelled."""
+    try:
+        closes = body.ends_connection
+        await send({"type": "http.response.start", "status": answer.status, "headers": _framed(answer, ids, closes)})
+        if answer.rest is None:
+            await send({"type": "http.response.body", "body": answer.body, "more_body": closes})
+        else:
+            await _send_rest(answer.body, answer.rest, receive=receive, send=send)
+        if closes:
+            await body.discard()
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        if answer.reader is not None:
+            await answer.reader.close()
+
+
+def _framed(answer: Answer, ids: Ids, closes: bool) -> Headers:
+    """The headers of an answer with those that every answer has; the HTTP server adds Date."""
+    headers = [
+        *answer.headers,
+        (b"x-amz-request-id", ids.request.encode()),
+        (b"x-amz-id-2", ids.host.encode()),
+        (b"server", SERVER),
+    ]
+    if closes:
+        headers.append((b"connection", b"close"))
+    return headers
+
+
+async def _send_rest(first: Buffer, rest: AsyncIterator[Buffer], *, receive: Receive, send: Send) -> None:
+    """Send an object piece by piece; stop reading it when the client is gone, for sending says nothing of that."""
+    gone = asyncio.create_task(_disconnected(receive))
+    try:
+        await send({"type": "http.response.body", "body": first, "more_body": True})
+        async for piece in rest:
+            if gone.done():
+                return
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    finally:
+        gone.cancel()
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        continue

@@ -1,0 +1,154 @@
+"""A worker process: uvicorn over one inherited socket, until it is told to stop or its parent is gone."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import uvicorn
+
+from s3gate.server.sockets import BACKLOG
+from s3gate.settings import Settings
+
+__all__ = ["Application", "MakeApplication", "serve"]
+
+_log = logging.getLogger(__name__)
+
+# How long a worker that stops still reads from idle connections: a request that was sent before the client could know
+# is on its way for about this long.
+_LINGER_SECS = 0.5
+
+
+class Application(Protocol):
+    """An ASGI application that can take its credentials in again."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any, /) -> None:
+        """Serve one ASGI scope; the lifespan scope as well."""
+
+    def reload(self) -> None:
+        """Read again at once what may have changed (SIGHUP). Called in the event loop."""
+
+
+MakeApplication = Callable[[Settings, int], Application]
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server that says when it is ready, reloads on SIGHUP and stops when its parent is gone."""
+
+    def __init__(self, config: uvicorn.Config, app: Application, lifeline: int, on_ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._app = app
+        self._lifeline = lifeline
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start; only from here on signals are taken, for now there is a handler for each."""
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self._lifeline, self._parent_gone)
+        await super().startup(sockets)
+        loop.add_signal_handler(signal.SIGHUP, self._app.reload)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})
+        self._on_ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop without cutting a request: uvicorn alone resets the connections that it has not accepted or read yet."""
+        accepted = [self._adopt(connection) for listener in sockets or () for connection in _drain(listener)]
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        # Whoever sends a request from now on gets it answered, and is told to send the next one elsewhere.
+        self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
+        if accepted or self.server_state.connections:
+            await asyncio.sleep(_LINGER_SECS)
+        await super().shutdown(sockets)
+
+    def _adopt(self, connection: socket.socket) -> asyncio.Task[Any]:
+        """Serve a connection that was accepted outside of the event loop."""
+        loop = asyncio.get_running_loop()
+
+        def new_protocol() -> asyncio.Protocol:
+            return self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn.Server.startup calls it
+                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+            )
+
+        task = loop.create_task(_accepted(loop, new_protocol, connection, self.config.ssl))
+        self.server_state.tasks.add(task)
+        task.add_done_callback(self.server_state.tasks.discard)
+        return task
+
+    def _parent_gone(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._lifeline)
+        _log.error("the parent process is gone: stopping")
+        self.should_exit = True
+
+
+def _drain(listener: socket.socket) -> Iterator[socket.socket]:
+    """Accept what waits at a listening socket."""
+    listener.setblocking(False)
+    while True:
+        try:
+            yield listener.accept()[0]
+        except BlockingIOError:
+            return
+        except ConnectionAbortedError:
+            continue  # the client has gone meanwhile
+        except OSError as error:
+            _log.warning("connections that wait cannot be accepted: %s", error.strerror)
+            return
+
+
+async def _accepted(
+    loop: asyncio.AbstractEventLoop,
+    new_protocol: Callable[[], asyncio.Protocol],
+    connection: socket.socket,
+    context: ssl.SSLContext | None,
+) -> None:
+    connection.setblocking(False)
+    try:
+        await loop.connect_accepted_socket(new_protocol, connection, ssl=context)
+    except OSError as error:  # ssl.SSLError is one
+        _log.debug("a connection failed as it began: %s", error)
+        connection.close()
+
+
+def serve(
+    settings: Settings,
+    listener: socket.socket,
+    app: Application,
+    *,
+    protocol: type[asyncio.Protocol],
+    lifeline: int,
+    on_ready: Callable[[], None],
+) -> None:
+    """Serve `app` on `listener` until SIGTERM; requests under way get settings.grace_secs to finish.
+
+    Called with SIGTERM, SIGINT and SIGHUP blocked. SIGINT stays so: a Ctrl-C reaches every process of the terminal,
+    and the parent alone decides what it means. `lifeline` is a descriptor that becomes readable when the parent ends.
+    Raises SystemExit when the application cannot start.
+    """
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http=protocol,
+        ws="none",
+        lifespan="on",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        date_header=True,
+        workers=1,
+        backlog=BACKLOG,
+        timeout_keep_alive=settings.keep_alive_secs,
+        timeout_graceful_shutdown=settings.grace_secs,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+    )
+    _Server(config, app, lifeline, on_ready).run(sockets=[listener])

@@ -1,0 +1,166 @@
+"""The stores that the contract suite runs on, and the short forms of what its tests do with them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from s3gate.core.checksums import Buffer
+from s3gate.core.clock import now_ns
+from s3gate.core.conditions import NO_CONDITION, WriteCondition
+from s3gate.core.errors import S3Error
+from s3gate.core.names import new_upload_id
+from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, PartSpan, Upload
+from s3gate.storage.backend import Backend, ListPage, ListQuery, ObjectReader
+from s3gate.storage.filesystem.backend import FilesystemBackend
+from s3gate.storage.memory import MemoryBackend
+
+ALICE = Owner("a" * 64, "alice")
+BOB = Owner("b" * 64, "bob")
+REGION = "eu-central-1"
+
+# Gives one more backend for one and the same store, as another process would have it.
+Store = Callable[[], Backend]
+
+
+def memory_store(_root: Path) -> Store:
+    """All state of this one is in the backend, so that there is one only."""
+    backend = MemoryBackend()
+    return lambda: backend
+
+
+def filesystem_store(metadata: str) -> Callable[[Path], Store]:
+    """A directory with its records in extended attributes or in sidecars."""
+
+    def make(root: Path) -> Store:
+        return lambda: FilesystemBackend(str(root), durability="none", metadata=metadata)
+
+    return make
+
+
+# A new backend joins the contract with a line here.
+STORES: dict[str, Callable[[Path], Store]] = {
+    "memory": memory_store,
+    "filesystem-xattr": filesystem_store("xattr"),
+    "filesystem-sidecar": filesystem_store("sidecar"),
+}
+
+
+def unchanged(pieces: list[Buffer]) -> list[Buffer]:
+    """The `through` of a body that is stored as it comes."""
+    return pieces
+
+
+def record_of(data: bytes, **fields: Any) -> ObjectRecord:
+    """The record of an object put in one piece."""
+    return replace(ObjectRecord(hashlib.md5(data).hexdigest(), len(data), 0), **fields)
+
+
+def essence(record: ObjectRecord) -> ObjectRecord:
+    """The record without what the store sets."""
+    return replace(record, modified_ns=0, version_id="", sequence=0)
+
+
+async def error_code(work: Awaitable[object]) -> str:
+    """The code of the S3Error that `work` ends in, or `"none"`."""
+    try:
+        await work
+    except S3Error as error:
+        return error.code
+    return "none"
+
+
+async def put(
+    backend: Backend,
+    bucket: Bucket,
+    key: str,
+    data: bytes = b"",
+    *,
+    condition: WriteCondition = NO_CONDITION,
+    **fields: Any,
+) -> ObjectRecord:
+    """Store an object in one piece."""
+    async with backend.stage(bucket) as stage:
+        await stage.write([data], unchanged)
+        return await backend.commit_object(bucket, stage, key, record_of(data, **fields), condition)
+
+
+async def read_all(reader: ObjectReader) -> bytes:
+    """All bytes of the version that `reader` holds."""
+    return b"".join([bytes(piece) async for piece in reader.chunks(0, reader.record.size)])
+
+
+async def get_with_record(backend: Backend, bucket: Bucket, key: str) -> tuple[bytes, ObjectRecord]:
+    """The bytes and the record of one version."""
+    reader = await backend.open_object(bucket, key)
+    try:
+        return await read_all(reader), reader.record
+    finally:
+        await reader.close()
+
+
+async def get(backend: Backend, bucket: Bucket, key: str) -> bytes:
+    """The bytes of an object."""
+    return (await get_with_record(backend, bucket, key))[0]
+
+
+async def keys(backend: Backend, bucket: Bucket) -> list[str]:
+    """All keys, as the listing gives them."""
+    page = await backend.list_objects(bucket, ListQuery(limit=100_000))
+    assert not page.truncated
+    return [listed.key for listed in page.objects]
+
+
+def entries(page: ListPage) -> list[tuple[str, bool]]:
+    """What a page gives, in order, each entry with whether it is a common prefix."""
+    found = [(listed.key, False) for listed in page.objects] + [(prefix, True) for prefix in page.prefixes]
+    return sorted(found, key=lambda entry: entry[0].encode())
+
+
+def in_order(names: Sequence[str]) -> list[str]:
+    """In byte order of UTF-8."""
+    return sorted(names, key=str.encode)
+
+
+def new_upload(key: str, **fields: Any) -> Upload:
+    """An upload that no store knows yet."""
+    upload = Upload(new_upload_id(), key, now_ns(), ALICE, ObjectRecord("", 0, 0), "CRC64NVME", "FULL_OBJECT", False)
+    return replace(upload, **fields)
+
+
+async def start_upload(backend: Backend, bucket: Bucket, key: str, **fields: Any) -> Upload:
+    """An upload under way."""
+    upload = new_upload(key, **fields)
+    await backend.create_upload(bucket, upload)
+    return upload
+
+
+async def put_part(backend: Backend, bucket: Bucket, upload: Upload, number: int, data: bytes, **fields: Any) -> Part:
+    """Store a part."""
+    async with backend.stage(bucket) as stage:
+        await stage.write([data], unchanged)
+        part = replace(Part(number, len(data), hashlib.md5(data).hexdigest(), 0), **fields)
+        return await backend.commit_part(bucket, upload, stage, part)
+
+
+async def complete(
+    backend: Backend,
+    bucket: Bucket,
+    upload: Upload,
+    parts: Sequence[Part],
+    *,
+    condition: WriteCondition = NO_CONDITION,
+) -> ObjectRecord:
+    """Join parts with the record that CompleteMultipartUpload makes of them."""
+    digest = hashlib.md5(b"".join(bytes.fromhex(part.etag) for part in parts)).hexdigest()
+    record = replace(
+        upload.template,
+        etag=f"{digest}-{len(parts)}",
+        size=sum(part.size for part in parts),
+        parts=tuple(PartSpan(part.number, part.size) for part in parts),
+        upload_id=upload.id,
+    )
+    return await backend.complete_upload(bucket, upload, parts, record, condition)

@@ -1,0 +1,98 @@
+"""The body of a request over ASGI's receive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from s3gate.server.body import ClientDisconnected, RequestBody
+
+MIB = 1 << 20
+
+
+class Client:
+    """Sends pieces, then the end or, if it `leaves`, nothing more; counts how often it was asked."""
+
+    def __init__(self, pieces: Iterable[bytes], *, leaves: bool = False) -> None:
+        pieces = list(pieces)
+        self.messages: list[dict[str, Any]] = [
+            {"type": "http.request", "body": piece, "more_body": leaves or i + 1 < len(pieces)}
+            for i, piece in enumerate(pieces)
+        ]
+        self.asked = 0
+
+    async def receive(self) -> dict[str, Any]:
+        self.asked += 1
+        return self.messages.pop(0) if self.messages else {"type": "http.disconnect"}
+
+
+def read(client: Client, headers: dict[str, str]) -> list[list[bytes]]:
+    async def run() -> list[list[bytes]]:
+        return [[bytes(piece) for piece in batch] async for batch in RequestBody(client.receive, headers).batches()]
+
+    return asyncio.run(run())
+
+
+def test_batches_have_about_a_mebibyte_and_keep_the_pieces_as_they_came() -> None:
+    pieces = [bytes([n]) * (MIB // 4) for n in range(9)]
+    batches = read(Client(pieces), {"content-length": str(9 * MIB // 4)})
+    assert [len(batch) for batch in batches] == [4, 4, 1]
+    assert [piece for batch in batches for piece in batch] == pieces
+
+
+@pytest.mark.parametrize("headers", [{"content-length": "0"}, {}])
+def test_a_request_without_a_body_is_never_received_from(headers: dict[str, str]) -> None:
+    client = Client([])
+    assert read(client, headers) == []
+    assert client.asked == 0
+
+
+def test_a_body_of_unknown_length_is_read_to_its_end() -> None:
+    assert read(Client([b"a", b"", b"b"]), {"transfer-encoding": "chunked"}) == [[b"a", b"b"]]
+
+
+def test_a_client_that_leaves_in_the_middle_is_told_apart_from_the_end() -> None:
+    with pytest.raises(ClientDisconnected):
+        read(Client([b"a"], leaves=True), {"content-length": "2"})
+
+
+@pytest.mark.parametrize(
+    ("headers", "ends"),
+    [
+        ({}, False),
+        ({"content-length": "0"}, False),
+        ({"content-length": "1000"}, False),
+        ({"content-length": str(MIB)}, True),
+        ({"transfer-encoding": "chunked"}, True),
+        ({"content-length": "10", "expect": "100-continue"}, True),
+    ],
+)
+def test_an_unread_body_ends_the_connection_when_it_is_long_or_may_never_come(
+    headers: dict[str, str], ends: bool
+) -> None:
+    assert RequestBody(Client([]).receive, headers).ends_connection is ends
+
+
+def test_a_body_that_was_read_does_not_end_the_connection() -> None:
+    async def run() -> bool:
+        body = RequestBody(Client([b"x" * MIB]).receive, {"content-length": str(MIB), "expect": "100-continue"})
+        async for _ in body.batches():
+            pass
+        return body.ends_connection
+
+    assert asyncio.run(run()) is False
+
+
+def test_discarding_stops_when_the_client_has_left() -> None:
+    client = Client([b"x"] * 5, leaves=True)
+    asyncio.run(RequestBody(client.receive, {"content-length": "9"}).discard())
+    assert client.asked == 6
+
+
+def test_discarding_stops_after_some_mebibytes() -> None:
+    client = Client([b"x" * MIB] * 50)
+    asyncio.run(RequestBody(client.receive, {"content-length": str(50 * MIB)}).discard())
+    assert client.asked == 8

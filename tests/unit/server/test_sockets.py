@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import errno
+import socket
+import subprocess
+
+import pytest
+
+from s3gate.server.sockets import ListenError, bind, check_certificate
+from s3gate.settings import Address
+from support.certificates import self_signed
+
+
+def close(listeners):
+    for listener in listeners:
+        listener.close()
+
+
+@pytest.fixture
+def taken():
+    """A port of the loopback that another program listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_all_sockets_listen_on_one_free_port_when_none_is_named():
+    listeners = bind(Address("127.0.0.1", 0), 3)
+    try:
+        (name,) = {listener.getsockname() for listener in listeners}
+        assert len(listeners) == 3
+        socket.create_connection(name).close()
+    finally:
+        close(listeners)
+
+
+def test_a_port_in_use_is_told_with_one_that_is_free(taken):
+    with pytest.raises(ListenError, match=f"port {taken} already") as caught:
+        bind(Address("127.0.0.1", taken), 2)
+    other = int(str(caught.value).rpartition(":")[2])
+    assert other != taken
+    assert f"--listen 127.0.0.1:{other}" in str(caught.value)
+    close(bind(Address("127.0.0.1", other), 1))
+
+
+def test_a_port_is_in_use_even_if_its_owner_would_share_it():
+    first = bind(Address("127.0.0.1", 0), 2)
+    try:
+        with pytest.raises(ListenError, match="already"):
+            bind(Address("127.0.0.1", first[0].getsockname()[1]), 2)
+    finally:
+        close(first)
+
+
+def test_a_port_that_was_just_closed_with_connections_can_be_bound_again():
+    first = bind(Address("127.0.0.1", 0), 1)
+    name = first[0].getsockname()
+    with socket.create_connection(name) as client:
+        accepted, _ = first[0].accept()
+        accepted.close()  # this side closes first and is in TIME_WAIT
+        assert client.recv(1) == b""
+    close(first)
+    close(bind(Address(*name), 1))
+
+
+def test_an_address_of_another_machine_is_told():
+    with pytest.raises(ListenError, match=r"not an address of this machine.*--listen 0\.0\.0\.0:9900"):
+        bind(Address("203.0.113.1", 9900), 1)
+
+
+def test_a_name_that_is_no_host_is_told():
+    with pytest.raises(ListenError, match="not a known host name"):
+        bind(Address("no.such.host.invalid", 9900), 1)
+
+
+def test_a_port_that_needs_a_privilege_is_told(monkeypatch):
+    def refuse(_self, _address):
+        raise OSError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    with pytest.raises(ListenError, match=r"CAP_NET_BIND_SERVICE.*--listen 127\.0\.0\.1:9900"):
+        bind(Address("127.0.0.1", 80), 1)
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    return self_signed(tmp_path)
+
+
+def test_a_certificate_and_its_key_are_taken(certificate):
+    check_certificate(*certificate)
+    check_certificate(None, None)
+
+
+def test_a_certificate_without_its_key_is_told(certificate, tmp_path):
+    cert, key = certificate
+    with pytest.raises(ListenError, match="--tls-key"):
+        check_certificate(key, cert)
+    with pytest.raises(ListenError, match="Cannot read the TLS files"):
+        check_certificate(cert, str(tmp_path / "none.pem"))
+
+
+def test_an_encrypted_key_is_refused_instead_of_asking_for_a_passphrase(certificate, tmp_path):
+    cert, key = certificate
+    locked = str(tmp_path / "locked.pem")
+    subprocess.run(
+        ["openssl", "rsa", "-aes128", "-passout", "pass:secret", "-in", key, "-out", locked],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    with pytest.raises(ListenError, match="encrypted"):
+        check_certificate(cert, locked)
+
+
+def test_an_ipv6_socket_for_all_addresses_takes_ipv4_as_well():
+    listeners = bind(Address("::", 0), 1)
+    try:
+        socket.create_connection(("127.0.0.1", listeners[0].getsockname()[1])).close()
+    finally:
+        close(listeners)
