@@ -73,7 +73,7 @@ def make_app(settings: Settings, _worker: int = 0) -> App:
             routes=ROUTES,
             storage=_storage(settings),
             credentials=FileCredentialStore(settings.credentials_path, settings.fixed_credentials),
-            auth_rules=AuthRules(region=settings.region),
+            auth_rules=AuthRules(region=settings.region, path_prefix=settings.path_prefix.rstrip("/")),
             addressing=Addressing(settings.domains, settings.path_prefix),
             rules=Rules(region=settings.region, relaxed_bucket_names=settings.bucket_names == "relaxed"),
             open_access=settings.no_auth,

@@ -40,4 +40,4 @@ $(NODE_MODULES)/.installed: $(CLIENTS)/js/package.json $(CLIENTS)/js/package-loc
 
 .PHONY: debian-clients
 debian-clients:
-	@$(CLIENTS)/debian-packages restic curl
+	@$(CLIENTS)/debian-packages restic curl openssl

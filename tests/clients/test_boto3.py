@@ -108,6 +108,25 @@ def test_uploads_and_parts_are_listed_while_they_wait(gateway: Gateway, made_buc
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=made_bucket)
 
 
+def test_an_upload_in_parts_outlives_a_restart(tmp_path: Path):
+    first, second = payload(5 * MIB, seed=1), payload(1000, seed=2)
+    where = {"Bucket": "bucket", "Key": "dir/image.dmg"}
+    with Gateway(tmp_path / "served") as gateway:
+        s3 = gateway.boto3()
+        s3.create_bucket(Bucket="bucket")
+        where["UploadId"] = s3.create_multipart_upload(**where)["UploadId"]
+        tags = [s3.upload_part(**where, PartNumber=1, Body=first)["ETag"]]
+
+    with Gateway(tmp_path / "served") as gateway:
+        s3 = gateway.boto3()
+        assert [each["PartNumber"] for each in s3.list_parts(**where)["Parts"]] == [1]
+        tags.append(s3.upload_part(**where, PartNumber=2, Body=second)["ETag"])
+        parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, start=1)]
+        s3.complete_multipart_upload(**where, MultipartUpload={"Parts": parts})
+
+    assert (tmp_path / "served/bucket/dir/image.dmg").read_bytes() == first + second
+
+
 def test_a_listing_of_many_pages_is_complete_and_in_order(gateway: Gateway, made_bucket: str):
     s3 = gateway.boto3()
     keys = sorted(f"{number % 7}/{number:04d}" for number in range(230))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
+import pytest
 from deltalake import CommitProperties, DeltaTable, write_deltalake
 from deltalake.exceptions import CommitFailedError
 
@@ -12,6 +14,13 @@ from support.gateway import ACCESS_KEY, REGION, SECRET_KEY, Gateway
 
 WRITERS = 6
 APPENDS = 4
+
+
+@pytest.fixture(scope="module")
+def gateways(gateway: Gateway) -> Iterator[tuple[Gateway, Gateway]]:
+    """Two gateways over the same directory, which know nothing of one another."""
+    with Gateway(gateway.root) as second:
+        yield gateway, second
 
 
 def _options(gateway: Gateway) -> dict[str, str]:
@@ -29,8 +38,8 @@ def _row(writer: int, step: int) -> pa.Table:
     return pa.table({"writer": [writer], "step": [step]})
 
 
-def test_no_commit_is_lost_and_each_version_has_one_winner(gateway: Gateway, made_bucket: str):
-    table, options = f"s3://{made_bucket}/table", _options(gateway)
+def test_no_commit_is_lost_and_each_version_has_one_winner(gateways: tuple[Gateway, Gateway], made_bucket: str):
+    gateway, table, options = gateways[0], f"s3://{made_bucket}/table", _options(gateways[0])
     write_deltalake(table, _row(-1, 0), storage_options=options)
 
     def append(writer: int) -> None:
@@ -39,7 +48,7 @@ def test_no_commit_is_lost_and_each_version_has_one_winner(gateway: Gateway, mad
                 table,
                 _row(writer, step),
                 mode="append",
-                storage_options=options,
+                storage_options=_options(gateways[writer % 2]),
                 commit_properties=CommitProperties(max_commit_retries=100),
             )
 
@@ -57,10 +66,10 @@ def test_no_commit_is_lost_and_each_version_has_one_winner(gateway: Gateway, mad
     assert log == [f"{version:020d}.json" for version in range(WRITERS * APPENDS + 1)]
 
 
-def test_of_writers_that_do_not_retry_exactly_one_wins(gateway: Gateway, made_bucket: str):
-    table, options = f"s3://{made_bucket}/table", _options(gateway)
+def test_of_writers_that_do_not_retry_exactly_one_wins(gateways: tuple[Gateway, Gateway], made_bucket: str):
+    table, options = f"s3://{made_bucket}/table", _options(gateways[0])
     write_deltalake(table, _row(-1, 0), storage_options=options)
-    seen = [DeltaTable(table, storage_options=options) for _ in range(WRITERS)]
+    seen = [DeltaTable(table, storage_options=_options(gateways[writer % 2])) for writer in range(WRITERS)]
 
     def commit(writer: int) -> bool:
         properties = CommitProperties(max_commit_retries=0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ REGION = "us-east-1"
 
 # Settings of whoever runs the tests must reach neither the gateway nor its clients.
 _FOREIGN = ("AWS_", "S3GATE_", "S3_", "MINIO_", "ROOT_ACCESS", "ROOT_SECRET", "RCLONE_", "RESTIC_", "MC_")
+# Where programs look for certificates to trust; those of the machine's settings do not know the test's own.
+_AUTHORITIES = ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "AWS_CA_BUNDLE")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 _START_SECONDS = 30.0
 _STOP_SECONDS = 30.0
@@ -35,7 +38,8 @@ _STOP_SECONDS = 30.0
 class Gateway:
     """`s3gate serve ROOT` with two workers on a free loopback port, for as long as the `with` block lasts.
 
-    `arguments` go to the command line as they are; `environ` is added to the process's environment. With
+    `tls` is a certificate for localhost, which its clients trust, and its key, both PEM files. `arguments` go to the
+    command line as they are; `environ` is added to the process's environment. With
     `credentials` empty no --credential is given, for tests that bring their own by arguments or environment.
     Leaving the block stops the process with SIGTERM and raises AssertionError, with the process's output, unless it
     ended with status 0 and logged no traceback.
@@ -48,10 +52,12 @@ class Gateway:
         workers: int = 2,
         credentials: Sequence[tuple[str, str]] = ((ACCESS_KEY, SECRET_KEY),),
         path_prefix: str = "",
+        tls: tuple[Path, Path] | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> None:
         self.root = root
         self.path_prefix = path_prefix
+        self.tls = tls
         self.workers = workers
         self.credentials = tuple(credentials)
         self.arguments = arguments
@@ -102,6 +108,8 @@ class Gateway:
             command += ["--credential", f"{access_key}:{secret_key}"]
         if self.path_prefix:
             command += ["--path-prefix", self.path_prefix]
+        if self.tls:
+            command += ["--tls-cert", str(self.tls[0]), "--tls-key", str(self.tls[1])]
         return [*command, *self.arguments]
 
     def process_options(self) -> dict[str, Any]:
@@ -116,7 +124,11 @@ class Gateway:
     @property
     def endpoint(self) -> str:
         """What clients call the endpoint URL, with the path prefix."""
-        return f"http://{self.address}{self.path_prefix}"
+        return f"{self._origin}{self.path_prefix}"
+
+    @property
+    def _origin(self) -> str:
+        return f"https://localhost:{self.port}" if self.tls else f"http://{self.address}"
 
     @property
     def pid(self) -> int:
@@ -133,8 +145,10 @@ class Gateway:
     def environ(self) -> dict[str, str]:
         """The environment of a client program: these credentials, this endpoint, a HOME of its own, no proxies."""
         access_key, secret_key = self.credentials[0]
+        authority = {name: str(self.tls[0]) for name in _AUTHORITIES} if self.tls else {}
         return {
             **_clean_environ(),
+            **authority,
             "HOME": str(self.home),
             "AWS_ACCESS_KEY_ID": access_key,
             "AWS_SECRET_ACCESS_KEY": secret_key,
@@ -158,6 +172,7 @@ class Gateway:
             aws_secret_access_key=secret_key,
             region_name=REGION,
             config=Config(**{**settings, **config}),
+            verify=str(self.tls[0]) if self.tls else None,
         )
 
     def stop(self) -> None:
@@ -176,11 +191,12 @@ class Gateway:
 
     def _wait_until_serving(self) -> None:
         assert self._process is not None
+        trust = ssl.create_default_context(cafile=self.tls[0]) if self.tls else None
         deadline = time.monotonic() + _START_SECONDS
         while time.monotonic() < deadline:
             assert self._process.poll() is None, f"the gateway ended at its start:\n{self.log}"
             try:
-                with urllib.request.urlopen(f"http://{self.address}/healthz", timeout=1) as answer:
+                with urllib.request.urlopen(f"{self._origin}/healthz", timeout=1, context=trust) as answer:
                     if answer.status == 200:
                         return
             except (urllib.error.URLError, OSError):

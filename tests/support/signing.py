@@ -37,8 +37,8 @@ class MemoryCredentials(dict[str, Credential]):
 STORE = MemoryCredentials({ACCESS_KEY: Credential(ACCESS_KEY, SECRET_KEY)})
 
 
-def rules(now_ns: int = NOW_NS, region: str = REGION, *, any_region: bool = False) -> AuthRules:
-    return AuthRules(region, lambda: now_ns, any_region)
+def rules(now_ns: int = NOW_NS, region: str = REGION, *, any_region: bool = False, path_prefix: str = "") -> AuthRules:
+    return AuthRules(region, lambda: now_ns, any_region, path_prefix)
 
 
 def authenticated(wire: Wire, *, now_ns: int = NOW_NS, host_bucket: str = "") -> Authenticated:

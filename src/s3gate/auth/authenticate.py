@@ -21,11 +21,15 @@ __all__ = ["AuthRules", "Authenticated", "authenticate"]
 
 @dataclass(frozen=True, slots=True)
 class AuthRules:
-    """The settings of authentication: the region that signatures name, unless `any_region`, and the clock."""
+    """The settings of authentication: the region that signatures name, unless `any_region`, and the clock.
+
+    `path_prefix` (as `/s3`, or "") stands before the path of every request.
+    """
 
     region: str
     now_ns: Callable[[], int] = clock.now_ns
     any_region: bool = False
+    path_prefix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,35 @@ def _verify(wire: Wire, credentials: CredentialStore, rules: AuthRules, *, host_
     return None
 
 
+def _without_prefix(wire: Wire, prefix: str) -> Wire | None:
+    """The request as clients sign it that take the prefix for a part of the host's name; None where there is none.
+
+    s3cmd with `--host=HOST/s3` signs the host `HOST/s3` and the path without `/s3`, and botocore's Signature Version 2
+    signs the path without it: both name the same request.
+    """
+    if not prefix or not wire.raw_path.startswith(prefix):
+        return None
+    headers = {**wire.headers, "host": wire.headers.get("host", "") + prefix}
+    path = wire.raw_path[len(prefix) :] or "/"
+    return Wire(wire.method, path, wire.raw_query, headers, peer=wire.peer, secure=wire.secure)
+
+
+def _verify_prefixed(
+    wire: Wire, credentials: CredentialStore, rules: AuthRules, *, host_bucket: str
+) -> Verified | None:
+    """Verify the request as it was sent, then in the one other form that an honest client signs below a prefix."""
+    try:
+        return _verify(wire, credentials, rules, host_bucket=host_bucket)
+    except S3Error as error:
+        other = _without_prefix(wire, rules.path_prefix) if error.code == "SignatureDoesNotMatch" else None
+        if other is None:
+            raise
+        try:
+            return _verify(other, credentials, rules, host_bucket=host_bucket)
+        except S3Error:
+            raise error from None
+
+
 def authenticate(wire: Wire, credentials: CredentialStore, rules: AuthRules, *, host_bucket: str = "") -> Authenticated:
     """Find out who makes a request.
 
@@ -88,7 +121,7 @@ def authenticate(wire: Wire, credentials: CredentialStore, rules: AuthRules, *, 
     Raises S3Error with AWS's code for whatever is wrong; a request that claims no signature is the anonymous
     caller's. The body is verified by the decoder of the payload while it is read.
     """
-    verified = _verify(wire, credentials, rules, host_bucket=host_bucket)
+    verified = _verify_prefixed(wire, credentials, rules, host_bucket=host_bucket)
     if verified is None:
         payload = payload_of(wire.headers, wire.headers.get(sigv4.CONTENT_HEADER, ""), None)
         return Authenticated(ANONYMOUS, payload)

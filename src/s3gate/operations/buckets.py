@@ -88,12 +88,20 @@ async def list_buckets(call: Call, args: ListBucketsArgs) -> Result:
     return Result(document=document)
 
 
+def _no_object_lock(text: str) -> bool:
+    """Clients say `false` as often as nothing; a lock that would not hold is refused."""
+    if text.lower() != "false":
+        raise S3Error("NotImplemented", Header="x-amz-bucket-object-lock-enabled")
+    return False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateBucketArgs:
     """What CreateBucket is asked."""
 
     bucket: str
     acl: Annotated[str | None, Header("x-amz-acl", parse=canned_acl)] = None
+    object_lock: Annotated[bool, Header("x-amz-bucket-object-lock-enabled", parse=_no_object_lock)] = False
     configuration: Annotated[CreateBucketConfiguration | None, Document(limit=64 << 10)] = None
 
 

@@ -62,6 +62,7 @@ _HARMLESS_HEADERS = frozenset(
         "x-amz-content-sha256",
         "x-amz-security-token",
         "x-amz-user-agent",
+        "x-amz-api-version",  # the AWS SDK for C++ names the version of its model
         "x-amz-sdk-checksum-algorithm",
         "x-amz-trailer",
         "x-amz-decoded-content-length",

@@ -29,20 +29,23 @@ _FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class GatewayProtocol(HttpToolsProtocol):
-    """A connection. What it refuses by itself is answered with an S3 error and ends the connection."""
+    """A connection. What it refuses by itself is answered with an S3 error and ends the connection.
+
+    Requests that came whole before get their own answers first, in order.
+    """
 
     _in_head = False
+    _in_body = False
     _head_bytes = 0
     _refused = False
+    _deferred = False
     _discarded = 0
     _fault: S3Error | None = None
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client."""
         if self._refused:
-            self._discarded += len(data)
-            if self._discarded > _LINGER_BYTES:
-                self.transport.close()
+            self._discard(len(data))
             return
         # An upper bound of the head's size: the read in which it begins may hold the end of another request.
         self._head_bytes = len(data) + (self._head_bytes if self._in_head else 0)
@@ -50,6 +53,16 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._in_head and self._head_bytes > _MAX_PENDING and not self._refused:
             self._fault = S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=MAX_HEAD)
             self.send_400_response("")
+
+    def _discard(self, size: int) -> None:
+        """Take no notice of what a refused client still sends, within bounds."""
+        self._discarded += size
+        if self._discarded <= _LINGER_BYTES:
+            return
+        if self._deferred:
+            self.flow.pause_reading()  # until the answers before the refusal are sent
+        else:
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         """The parser: a request begins."""
@@ -63,9 +76,23 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._fault is not None:
             raise self._fault
         super().on_headers_complete()
+        self._in_body = True
         if self.parser.should_upgrade():
             # No other protocol is spoken here, and the parser stops behind a request that asks for one.
             self.cycle.keep_alive = False
+
+    def on_message_complete(self) -> None:
+        """The parser: a request has come whole."""
+        self._in_body = False
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """A cycle: an answer has been sent."""
+        last = not self.pipeline
+        super().on_response_complete()
+        if self._deferred and last and not self.transport.is_closing():
+            self._deferred = False
+            self._refuse()
 
     def _head_fault(self) -> S3Error | None:
         """What is wrong with a head that could be parsed."""
@@ -85,16 +112,26 @@ class GatewayProtocol(HttpToolsProtocol):
         _log.debug("a client asked for another protocol than HTTP/1.1")
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what cannot be parsed, and close once the client has had time to read that."""
+        """Refuse what cannot be parsed, once every request before it has its answer."""
         if self._refused:
             return
         self._refused = True
-        answering = self.cycle is not None and not self.cycle.response_complete
-        begun = answering and self.cycle.response_started
-        if answering:
+        answers_body = self._in_body and not self.cycle.response_complete
+        if answers_body and self.pipeline:
+            self.pipeline.popleft()  # the request whose body is broken: it has not begun, nor will it
+            answers_body = False
+        if answers_body:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if not begun:
+            self._refuse(silently=self.cycle.response_started)
+        elif self.pipeline or (self.cycle is not None and not self.cycle.response_complete):
+            self._deferred = True
+        else:
+            self._refuse(silently=self._in_body)
+
+    def _refuse(self, *, silently: bool = False) -> None:
+        """Tell the refusal, unless its request has an answer already, and close when the client could read that."""
+        if not silently:
             self.transport.write(_refusal(self._fault or S3Error("BadRequest")))
             if self.transport.can_write_eof():
                 self.transport.write_eof()
@@ -122,10 +159,12 @@ _METHODS = (
     "data_received",
     "on_message_begin",
     "on_headers_complete",
+    "on_message_complete",
+    "on_response_complete",
     "send_400_response",
     "_unsupported_upgrade_warning",
 )
-_ATTRIBUTES = ("url", "headers", "cycle", "transport", "parser", "loop")
+_ATTRIBUTES = ("url", "headers", "cycle", "transport", "parser", "loop", "flow", "pipeline")
 
 
 def _missing() -> list[str]:

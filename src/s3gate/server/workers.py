@@ -62,7 +62,9 @@ class _Server(uvicorn.Server):
             server.close()
         for listener in sockets or ():
             listener.close()
-        # Whoever sends a request from now on gets it answered, and is told to send the next one elsewhere.
+        # Answers still to come, also to requests on their way, tell the client to send the next one elsewhere.
+        for busy in [connection for connection in self.server_state.connections if _is_busy(connection)]:
+            busy.shutdown()
         self.server_state.default_headers = [*self.server_state.default_headers, (b"connection", b"close")]
         if accepted or self.server_state.connections:
             await asyncio.sleep(_LINGER_SECS)
@@ -86,6 +88,12 @@ class _Server(uvicorn.Server):
         asyncio.get_running_loop().remove_reader(self._lifeline)
         _log.error("the parent process is gone: stopping")
         self.should_exit = True
+
+
+def _is_busy(connection: object) -> bool:
+    """Whether a request is being answered on a connection of uvicorn's HTTP/1.1 protocol."""
+    cycle = getattr(connection, "cycle", None)
+    return cycle is not None and not cycle.response_complete
 
 
 def _drain(listener: socket.socket) -> Iterator[socket.socket]:

@@ -375,3 +375,23 @@ def test_a_version_2_url_expires() -> None:
 def test_version_2_takes_a_sub_resource_with_or_without_its_equals_sign(query: str) -> None:
     signed = _v2("/bucket/key?uploads")
     assert authenticated(changed(signed, raw_query=query)).caller.access_key == ACCESS_KEY
+
+
+@pytest.mark.parametrize("signer", ["S3SigV4Auth", "HmacV1Auth"])
+def test_below_a_prefix_the_path_may_be_signed_without_it(signer: str) -> None:
+    """s3cmd takes the prefix for a part of the host's name: it signs `HOST/s3` and the path behind the prefix."""
+    signed = signed_by_botocore(signer, "GET", "/bucket/key", headers={"Host": HOST + "/s3"})
+    sent = Wire("GET", "/s3/bucket/key", "", {**signed.headers, "host": HOST})
+
+    assert authenticate(sent, STORE, rules(path_prefix="/s3")).caller.access_key == ACCESS_KEY
+    for path, prefix in (("/s3/bucket/key", ""), ("/s3/bucket/other", "/s3"), ("/s3", "/s3")):
+        other = Wire("GET", path, "", sent.headers)
+        with pytest.raises(S3Error) as caught:
+            authenticate(other, STORE, rules(path_prefix=prefix))
+        assert caught.value.code == "SignatureDoesNotMatch"
+
+
+def test_v2_of_a_bucket_may_sign_a_slash_behind_its_name() -> None:
+    signed = signed_by_botocore("HmacV1Auth", "PUT", "/bucket/")
+
+    assert authenticated(Wire("PUT", "/bucket", "", signed.headers)).caller.access_key == ACCESS_KEY

@@ -39,7 +39,7 @@ async def test_keys_come_in_byte_order_and_all_of_them(bench: Bench) -> None:
     [
         ("delimiter=/", ["asdf"], ["boo/", "cquux/"]),
         ("delimiter=/&prefix=boo/", ["boo/bar"], ["boo/baz/"]),
-        ("delimiter=u&prefix=c", ["cquux/bla", "cquux/thud"][:0], ["cqu"]),
+        ("delimiter=u&prefix=c", [], ["cqu"]),
         ("delimiter=", KEYS, []),
         ("delimiter=%0A", KEYS, []),
         ("prefix=boo/b", ["boo/bar", "boo/baz/xyzzy"], []),

@@ -284,7 +284,8 @@ def test_workers_speak_https_with_a_certificate(start, tmp_path):
     context = ssl.create_default_context(cafile=cert)
     connection = http.client.HTTPSConnection("127.0.0.1", tiny.port, timeout=PATIENCE, context=context)
     connection.request("GET", "/pid")
-    assert connection.getresponse().status == 200
+    with connection.getresponse() as answer:
+        assert answer.status == 200
     connection.close()
 
 
@@ -322,7 +323,8 @@ def test_a_client_that_keeps_its_connection_is_told_to_leave_when_the_gateway_st
     poll(lambda: refused(tiny.port))
     gate.touch()
     Path(f"{gate}-2").touch()
-    assert kept.getresponse().headers["connection"] == "close"
+    with kept.getresponse() as answer:
+        assert answer.headers["connection"] == "close"
     kept.close()
     thread.join(PATIENCE)
     assert len(answers) == 1
