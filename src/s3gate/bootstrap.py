@@ -17,6 +17,7 @@ from s3gate.server.app import App, create_app
 from s3gate.server.gateway import Gateway
 from s3gate.storage.backend import Backend, StartError
 from s3gate.storage.filesystem.backend import FilesystemBackend
+from s3gate.storage.filesystem.probe import require_process_locks
 
 __all__ = ["make_app", "prepare"]
 
@@ -37,6 +38,8 @@ def prepare(settings: Settings) -> None:
                 f"Cannot make the data directory {settings.data_dir}: {error.strerror or error}. "
                 "Name one that can be written, as in: s3gate serve DIR."
             ) from error
+        if settings.workers != 1:
+            require_process_locks(settings.data_dir)
     asyncio.run(_try_store(_storage(settings), settings))
 
 

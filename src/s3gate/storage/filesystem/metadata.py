@@ -33,8 +33,14 @@ class MetadataStore(Protocol):
     def attach(self, fd: int, key: bytes, record: ObjectRecord) -> None:
         """Keep the record with a staged file, before it is synced and before the key is locked."""
 
+    def detach(self, fd: int) -> None:
+        """Take back what `attach` did: the staged file is given up, or gets another record."""
+
     def settle(self, fd: int, key: bytes, record: ObjectRecord, current: os.stat_result | None) -> None:
         """Under the lock of the key, last before the rename: make the record findable for the staged file."""
+
+    def unsettle(self, fd: int, key: bytes) -> None:
+        """Take back what `settle` did, under the same hold of the lock: there was no rename."""
 
     def rewrite(self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord) -> None:
         """Replace the record of a file that stays, atomically."""
@@ -57,6 +63,9 @@ def _write_new(directory: int, path: bytes, data: bytes, durability: Durability)
         while view:
             view = view[os.write(fd, view) :]
         durability.sync_file(fd)
+    except BaseException:
+        _remove(directory, path)
+        raise
     finally:
         os.close(fd)
     if durability.files:
@@ -65,6 +74,11 @@ def _write_new(directory: int, path: bytes, data: bytes, durability: Durability)
             os.fsync(parent_fd)
         finally:
             os.close(parent_fd)
+
+
+def _remove(directory: int, path: bytes) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path, dir_fd=directory)
 
 
 def _move_time(fd: int, stat: os.stat_result) -> os.stat_result:
@@ -116,16 +130,24 @@ class XattrMetadata:
     def attach(self, fd: int, key: bytes, record: ObjectRecord) -> None:
         self._set(fd, Binding.of(os.fstat(fd)), record)
 
+    def detach(self, fd: int) -> None:
+        """The attribute goes with the staged file, the file of a large record does not."""
+        stored = self._stored(fd)
+        if stored is not None and stored.spill:
+            _remove(self._bucket_fd, self._spill_path(stored.spill))
+
     def settle(self, fd: int, key: bytes, record: ObjectRecord, current: os.stat_result | None) -> None:
         """The attribute is on the staged file already."""
+
+    def unsettle(self, fd: int, key: bytes) -> None:
+        """The attribute stays on the staged file."""
 
     def rewrite(self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord) -> None:
         old = self.garbage(fd, stat, key)
         self._set(fd, Binding.of(stat), record)
         self._durability.sync_file(fd)
         for path in old:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path, dir_fd=self._bucket_fd)
+            _remove(self._bucket_fd, path)
 
     def garbage(self, fd: int, stat: os.stat_result, key: bytes) -> list[bytes]:
         stored = self._stored(fd)
@@ -133,11 +155,17 @@ class XattrMetadata:
 
     def _set(self, fd: int, binding: Binding, record: ObjectRecord) -> None:
         data = records.encode(record, binding)
-        if len(data) > INLINE_BYTES:
-            spill = new_upload_id()
-            _write_new(self._bucket_fd, self._spill_path(spill), data, self._durability)
-            data = records.encode_spilled(spill, binding)
-        os.setxattr(fd, ATTRIBUTE, data)
+        if len(data) <= INLINE_BYTES:
+            os.setxattr(fd, ATTRIBUTE, data)
+            return
+        spill = new_upload_id()
+        path = self._spill_path(spill)
+        _write_new(self._bucket_fd, path, data, self._durability)
+        try:
+            os.setxattr(fd, ATTRIBUTE, records.encode_spilled(spill, binding))
+        except BaseException:
+            _remove(self._bucket_fd, path)
+            raise
 
     def _spill_path(self, spill: str) -> bytes:
         name = spill.encode()
@@ -172,23 +200,27 @@ class SidecarMetadata:
     def attach(self, fd: int, key: bytes, record: ObjectRecord) -> None:
         """The sidecar is written under the lock: only there is it known which times are taken."""
 
+    def detach(self, fd: int) -> None:
+        """Nothing was written yet."""
+
     def settle(self, fd: int, key: bytes, record: ObjectRecord, current: os.stat_result | None) -> None:
         stat = os.fstat(fd)
         if current is not None and Binding.of(stat) == Binding.of(current):
             stat = _move_time(fd, stat)
         binding = Binding.of(stat)
         path = self._path(key, binding)
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path, dir_fd=self._bucket_fd)  # of a write that never came to its rename
+        _remove(self._bucket_fd, path)  # of a process that ended before its rename
         _write_new(self._bucket_fd, path, records.encode(record, binding), self._durability)
         self._durability.sync_file(fd)
+
+    def unsettle(self, fd: int, key: bytes) -> None:
+        _remove(self._bucket_fd, self._path(key, Binding.of(os.fstat(fd))))
 
     def rewrite(self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord) -> None:
         binding = Binding.of(stat)
         path = self._path(key, binding)
         temporary = path + b".new"
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary, dir_fd=self._bucket_fd)
+        _remove(self._bucket_fd, temporary)
         _write_new(self._bucket_fd, temporary, records.encode(record, binding), self._durability)
         os.rename(temporary, path, src_dir_fd=self._bucket_fd, dst_dir_fd=self._bucket_fd)
 

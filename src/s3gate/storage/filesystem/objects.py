@@ -99,19 +99,23 @@ async def commit(
     name = key.encode()
     now = clock.now_ns()
     record = replace(record, size=stage.size, modified_ns=now, version_id=NULL_VERSION, sequence=now)
-    await _seal(bucket, stage, name, record)
-    for _ in range(_ATTEMPTS):
-        changes = _Changes()
-        try:
-            async with bucket.locks.hold(KEYS, name):
-                published = _publish(bucket, stage, name, record, condition, changes)
-            await bucket.durability.sync_directories(changes.directories)
-            if published is not None:
-                return published
-        finally:
-            changes.close()
-        await _clear_the_way(bucket, name)
-    raise S3Error("OperationAborted")
+    try:
+        await _seal(bucket, stage, name, record)
+        for _ in range(_ATTEMPTS):
+            changes = _Changes()
+            try:
+                async with bucket.locks.hold(KEYS, name):
+                    published = _publish(bucket, stage, name, record, condition, changes)
+                await bucket.durability.sync_directories(changes.directories)
+                if published is not None:
+                    return published
+            finally:
+                changes.close()
+            await _clear_the_way(bucket, name)
+        raise S3Error("OperationAborted")
+    finally:
+        if not stage.committed:
+            bucket.metadata.detach(stage.fd)
 
 
 async def _seal(bucket: BucketDirectory, stage: FileStage, key: bytes, record: ObjectRecord) -> None:
@@ -143,17 +147,21 @@ def _publish(
         if current is not None and current.sequence >= record.sequence:
             # a clock that went back: versions of a key are ordered all the same
             record = replace(record, sequence=current.sequence + 1)
+            bucket.metadata.detach(stage.fd)
             bucket.metadata.attach(stage.fd, key, record)
             bucket.durability.sync_file(stage.fd)
         garbage = bucket.metadata.garbage(found.fd, found.stat, key) if found else []
         bucket.metadata.settle(stage.fd, key, record, found.stat if found else None)
         try:
             with tree.make_parent(bucket.fd, where, changes.directories) as parent:
+                changes.note(parent)  # first, for it may find no descriptor free: nothing may fail behind the rename
                 tree.replace(stage.directory, stage.name, parent, where)
                 stage.committed = True
-                changes.note(parent)
         except (FileNotFoundError, NotADirectoryError):
             return None
+        finally:
+            if not stage.committed:
+                bucket.metadata.unsettle(stage.fd, key)
         _remove_garbage(bucket, garbage)
     bucket.check_current()
     return record
@@ -202,8 +210,8 @@ async def delete(bucket: BucketDirectory, key: str, condition: WriteCondition) -
                 if parent is None:
                     return
                 with parent as fd:
-                    tree.remove(fd, where, found)
                     changes.note(fd)
+                    tree.remove(fd, where, found)
                 _remove_garbage(bucket, garbage)
         await bucket.durability.sync_directories(changes.directories)
     finally:
