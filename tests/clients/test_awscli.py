@@ -48,6 +48,18 @@ def test_sync_carries_a_tree_both_ways(aws: Program, gateway: Gateway, made_buck
     assert digests(tmp_path / "back") == digests(tree)
 
 
+def test_empty_files_go_up_between_others_on_the_same_connections(
+    aws: Program, gateway: Gateway, made_bucket: str, tmp_path: Path
+):
+    (tmp_path / "many").mkdir()
+    for number in range(120):
+        (tmp_path / f"many/{number:03d}").write_bytes(payload(number % 3 * 1000, seed=number))
+
+    aws("s3", "cp", "--recursive", "many", f"s3://{made_bucket}/many")
+
+    assert digests(gateway.root / made_bucket / "many") == digests(tmp_path / "many")
+
+
 def test_pipes_feed_and_drain_objects(aws: Program, gateway: Gateway, made_bucket: str):
     content = payload(9 * MIB)
 

@@ -93,7 +93,9 @@ def test_what_is_refused_leaves_no_record_behind(gateway):
 
     for _ in range(3):
         assert_refused(ask(gateway, "PUT", "/bucket/object", payload(6 * MIB, seed=3), LONG))
-        assert_refused(ask(gateway, "PUT", "/bucket/object", b"x", {**LONG, "If-None-Match": "*"}), "PreconditionFailed", 412)
+        assert_refused(
+            ask(gateway, "PUT", "/bucket/object", b"x", {**LONG, "If-None-Match": "*"}), "PreconditionFailed", 412
+        )
     fill(gateway.served / "bucket/rest")
     for body in (b"", b"x", b"x" * 5000):
         assert_refused(ask(gateway, "PUT", "/bucket/object", body, LONG))
@@ -127,9 +129,7 @@ def test_a_part_that_fills_the_disk_leaves_the_earlier_part_of_its_number(gatewa
     (part,) = s3.list_parts(**upload)["Parts"]
     assert (part["PartNumber"], part["Size"], part["ETag"]) == (1, len(OLD), first["ETag"])
     assert staged(gateway.served) == []
-    s3.complete_multipart_upload(
-        **upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": first["ETag"]}]}
-    )
+    s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": first["ETag"]}]})
     assert ask(gateway, "GET", "/bucket/joined").body == OLD
 
 

@@ -143,7 +143,10 @@ class Gateway:
 
     @property
     def environ(self) -> dict[str, str]:
-        """The environment of a client program: these credentials, this endpoint, a HOME of its own, no proxies."""
+        """The environment of a client program: these credentials, this endpoint, a HOME of its own.
+
+        Nothing of the machine's proxies and AWS settings is in it, and AWS's programs do not retry.
+        """
         access_key, secret_key = self.credentials[0]
         authority = {name: str(self.tls[0]) for name in _AUTHORITIES} if self.tls else {}
         return {
@@ -156,6 +159,7 @@ class Gateway:
             "AWS_REGION": REGION,
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_EC2_METADATA_DISABLED": "true",
+            "AWS_MAX_ATTEMPTS": "1",
         }
 
     def boto3(self, **config: Any) -> Any:

@@ -18,7 +18,7 @@ _SECONDS = 30
 
 @dataclass(frozen=True)
 class Request:
-    """A request; `target` is the raw path and query, `headers` go out in their order and as they are."""
+    """A request; `target` is the raw path and query, `headers` go out in their order, one byte a character."""
 
     method: str
     target: str
@@ -29,7 +29,7 @@ class Request:
     def head(self) -> bytes:
         """Request line and headers, with the blank line."""
         lines = [f"{self.method} {self.target} HTTP/1.1", *(f"{name}: {value}" for name, value in self.headers.items())]
-        return "\r\n".join([*lines, "", ""]).encode()
+        return "\r\n".join([*lines, "", ""]).encode("latin-1")
 
     @property
     def bytes(self) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from unittest import mock
@@ -22,7 +23,7 @@ UNSIGNED = "UNSIGNED-PAYLOAD"
 
 
 class _Signer(botocore_auth.S3SigV4Auth):
-    """Signature Version 4 with a given x-amz-content-sha256."""
+    """Signature Version 4 with a given x-amz-content-sha256; text is one character a byte."""
 
     def __init__(self, key: tuple[str, str], region: str, content: str) -> None:
         super().__init__(Credentials(*key), "s3", region)
@@ -30,6 +31,13 @@ class _Signer(botocore_auth.S3SigV4Auth):
 
     def payload(self, request: AWSRequest) -> str:
         return self._content
+
+    def _header_value(self, value: str) -> str:
+        return re.sub("[ \t]+", " ", value.strip(" \t"))
+
+    def string_to_sign(self, request: AWSRequest, canonical_request: str) -> str:
+        digest = hashlib.sha256(canonical_request.encode("latin-1")).hexdigest()
+        return "\n".join(["AWS4-HMAC-SHA256", request.context["timestamp"], self.credential_scope(request), digest])
 
 
 def _plain(headers: Mapping[str, object]) -> dict[str, str]:
@@ -56,7 +64,7 @@ def signed(
         gateway: whom it is for; its first credential signs unless `key` is given.
         method: as `GET`.
         target: raw path and query. They are signed as they are, or `signs` in their place.
-        headers: further ones, all signed. A `Host` among them stands for the gateway's address.
+        headers: further ones, all signed, one character a byte. A `Host` among them stands for the gateway's address.
         body: with its Content-Length; None for a request that has neither.
         content: x-amz-content-sha256; the hash of the body if not given.
         key: access key and secret.

@@ -17,9 +17,10 @@ __all__ = ["snapshot", "unchanged"]
 def snapshot(root: Path) -> dict[str, object]:
     """Every file beneath `root` with its content, its time and its attributes, and every directory of a user's.
 
-    Of the gateway's own directories the files count alone: which of its processes has worked here says nothing.
+    Of the gateway's own directories the files count alone: which of its processes has worked here says nothing. The
+    names beside `root` count too.
     """
-    found: dict[str, object] = {}
+    found: dict[str, object] = {f"../{name}": "beside" for name in os.listdir(root.parent)}
     for directory, names, files in os.walk(root):
         for name in [*files, *names]:
             path = os.path.join(directory, name)

@@ -59,7 +59,10 @@ def parse_range(text: str, size: int) -> ByteRange | None:
 
 
 def parse_copy_range(text: str, size: int) -> ByteRange:
-    """x-amz-copy-source-range, which has one form only and must lie within the source."""
+    """x-amz-copy-source-range, which has one form only and must lie within the source.
+
+    A range beyond the end is InvalidRange, as ceph/s3-tests has it (AWS was also seen to say InvalidArgument).
+    """
     match = _COPY.fullmatch(text.strip())
     if match is None or int(match[2]) < int(match[1]):
         raise S3Error(
@@ -72,9 +75,9 @@ def parse_copy_range(text: str, size: int) -> ByteRange:
     first, last = int(match[1]), int(match[2])
     if last >= size:
         raise S3Error(
-            "InvalidArgument",
+            "InvalidRange",
             f"Range specified is not valid for source object of size: {size}",
-            ArgumentName="x-amz-copy-source-range",
-            ArgumentValue=text,
+            RangeRequested=text,
+            ActualObjectSize=size,
         )
     return ByteRange(first, last - first + 1, size)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from hmac import compare_digest
 
 from s3gate.auth.payload import Payload
-from s3gate.core.checksums import ALGORITHMS, DEFAULT_ALGORITHM, Algorithm, Buffer, Checksum
+from s3gate.core.checksums import ALGORITHMS, DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm, Buffer, Checksum
 from s3gate.core.errors import S3Error
 from s3gate.operations.call import Call
 from s3gate.operations.digests import Digests
@@ -105,14 +105,15 @@ class Intake:
             raise S3Error("BadDigest", f"The {algorithm.name} you specified did not match the calculated checksum.")
 
     @property
-    def declared(self) -> Algorithm | None:
-        """The algorithm of the checksum that the client sends along."""
-        return self._declared.algorithm
+    def named(self) -> Algorithm | None:
+        """The algorithm that the client names, with a checksum or without."""
+        return self._declared.algorithm or self._declared.wanted
 
     @property
     def declared_checksum(self) -> Checksum | None:
         """The checksum that the client sent along, once it is verified."""
-        return None if self.declared is None else self._digests.checksum(self.declared)
+        algorithm = self._declared.algorithm
+        return None if algorithm is None else self._digests.checksum(algorithm)
 
     @property
     def size(self) -> int:
@@ -136,13 +137,15 @@ def _check_length(call: Call) -> None:
         raise S3Error("MissingContentLength")
 
 
-def object_intake(call: Call, *, stored: Algorithm | None = None, md5: bool = True) -> Intake:
+def object_intake(call: Call, *, stored: Algorithm | None = None, kind: str = FULL_OBJECT, md5: bool = True) -> Intake:
     """The intake of PutObject and UploadPart; all that their headers say is checked here.
 
-    The checksum that is stored is `stored`, or else the one that the client chose, or else CRC64NVME. Without `md5`
-    there is no entity tag.
+    The checksum that is stored is `stored`, or else the one that the client chose, or else CRC64NVME; its type is
+    `kind`. Without `md5` there is no entity tag.
     """
     declared = Declared.of(call.wire, call.payload.trailers)
+    if declared.kind not in (None, kind):
+        raise S3Error("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
     _check_length(call)
     kept = stored or declared.algorithm or declared.wanted or ALGORITHMS[DEFAULT_ALGORITHM]
     return Intake(call.payload, declared, stored=kept, md5=md5, limit=MAX_PUT_BYTES)

@@ -18,8 +18,10 @@ __all__ = ["CHECKSUM_HEADERS", "UPLOAD_HEADERS", "Declared", "check_value", "che
 
 CHECKSUM_HEADERS = tuple(algorithm.header for algorithm in ALGORITHMS.values())
 _ALGORITHM = "x-amz-checksum-algorithm"
-# For `reads` of an operation that takes the bytes of an object.
-UPLOAD_HEADERS = (*CHECKSUM_HEADERS, _ALGORITHM)
+_TYPE = "x-amz-checksum-type"
+# For `reads` of an operation that takes the bytes of an object. The last two are of CreateMultipartUpload in S3, but
+# MinIO's clients send them with every part.
+UPLOAD_HEADERS = (*CHECKSUM_HEADERS, _ALGORITHM, _TYPE)
 _BY_HEADER = {algorithm.header: algorithm for algorithm in ALGORITHMS.values()}
 _SDK_ALGORITHM = "x-amz-sdk-checksum-algorithm"
 
@@ -93,18 +95,29 @@ def _check_sdk_algorithm(headers: Mapping[str, str], algorithm: Algorithm | None
         raise S3Error("InvalidRequest", f"Value for {_SDK_ALGORITHM} header is invalid.")
 
 
+def _wanted(headers: Mapping[str, str], algorithm: Algorithm | None) -> Algorithm | None:
+    name = headers.get(_ALGORITHM)
+    if not name:
+        return None
+    wanted = find_algorithm(name)
+    if algorithm not in (None, wanted):
+        raise S3Error("InvalidRequest", f"Value for {_ALGORITHM} header is invalid.")
+    return wanted
+
+
 @dataclass(frozen=True, slots=True)
 class Declared:
     """What the request says its body is.
 
     `value` is base64; None with an `algorithm` that comes as a trailer. `wanted` is the algorithm whose checksum the
-    client asks to be computed and kept, where it sends none itself (x-amz-checksum-algorithm, as MinIO's clients do).
+    client asks to be computed and kept, also where it sends none itself; `kind` is its type.
     """
 
     content_md5: bytes | None = None
     algorithm: Algorithm | None = None
     value: str | None = None
     wanted: Algorithm | None = None
+    kind: str | None = None
 
     @classmethod
     def of(cls, wire: Wire, trailers: frozenset[str], *, headers_of_body: bool = True) -> Declared:
@@ -123,8 +136,6 @@ class Declared:
         if algorithm is not None and value is not None:
             check_value(algorithm, value)
         _check_sdk_algorithm(headers, algorithm)
-        name = headers.get(_ALGORITHM) if headers_of_body else None
-        wanted = find_algorithm(name) if name else None
-        if wanted is not None and algorithm not in (None, wanted):
-            raise S3Error("InvalidRequest", f"Value for {_ALGORITHM} header is invalid.")
-        return cls(md5, algorithm, value, wanted)
+        if not headers_of_body:
+            return cls(md5, algorithm, value)
+        return cls(md5, algorithm, value, _wanted(headers, algorithm), headers.get(_TYPE))

@@ -124,9 +124,9 @@ async def upload_part(call: Call, args: UploadPartArgs) -> Result:
     A checksum must be by the algorithm that the upload was begun with; one that was begun with none takes any.
     """
     upload = await call.storage.find_upload(call.here, args.key, args.upload_id)
-    intake = object_intake(call, stored=ALGORITHMS[upload.checksum_algorithm])
-    if upload.client_chose_checksum and intake.declared is not None:
-        check_same_algorithm(upload, intake.declared)
+    intake = object_intake(call, stored=ALGORITHMS[upload.checksum_algorithm], kind=upload.checksum_type)
+    if upload.client_chose_checksum and intake.named is not None:
+        check_same_algorithm(upload, intake.named)
     async with call.storage.stage(call.here) as stage:
         await receive(call, stage, intake)
         part = Part(args.part_number, intake.size, intake.etag, 0, intake.checksum)

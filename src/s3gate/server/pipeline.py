@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from functools import partial
@@ -20,7 +21,7 @@ from s3gate.operations.result import Result
 from s3gate.server.body import ClientDisconnected, Receive, RequestBody
 from s3gate.server.gateway import Gateway
 from s3gate.server.ids import Ids, host_id, new_request_id
-from s3gate.server.render import Answer, Send, error_answer, open_answer, send_answer
+from s3gate.server.render import Answer, Send, error_answer, open_answer, send_answer, send_at_once
 from s3gate.server.wire import from_scope, headers_of, with_query_headers
 
 __all__ = ["Pipeline"]
@@ -39,11 +40,19 @@ class Pipeline:
         ids = Ids(new_request_id(), self._host_id)
         headers = headers_of(scope)
         body = RequestBody(receive, headers)
+        answer = None
         try:
             answer = await self._answer(scope, headers, body, ids)
             await send_answer(answer, ids=ids, body=body, receive=receive, send=send)
         except ClientDisconnected:
             return
+        except asyncio.CancelledError:
+            # The server cancels what outlasts the grace time, and nothing else. It would take this for a fault.
+            _log.warning(
+                "request %s: %s %r was cut off: the gateway stops", ids.request, scope["method"], scope["raw_path"]
+            )
+            if answer is None:
+                await send_at_once(self._fault(S3Error("ServiceUnavailable"), scope, ids), ids=ids, send=send)
         except Exception:
             # The answer has begun: breaking it off is all that can be said.
             _log.exception("request %s: the answer was broken off", ids.request)
@@ -61,7 +70,11 @@ class Pipeline:
         except Exception:
             _log.exception("request %s: %s %r failed", ids.request, scope["method"], scope["raw_path"])
             fault = S3Error("InternalError")
-        return error_answer(fault, resource=scope["raw_path"].decode("latin-1"), ids=ids, head=head)
+        return self._fault(fault, scope, ids)
+
+    def _fault(self, error: S3Error, scope: Mapping[str, Any], ids: Ids) -> Answer:
+        resource = scope["raw_path"].decode("latin-1")
+        return error_answer(error, resource=resource, ids=ids, head=scope["method"] == "HEAD")
 
     async def _result(self, wire: Wire, body: RequestBody) -> Result:
         gateway = self._gateway

@@ -17,7 +17,7 @@ from s3gate.server.ids import Ids
 from s3gate.storage.backend import ObjectReader
 from s3gate.xml.errors import render_error
 
-__all__ = ["SERVER", "Answer", "Send", "error_answer", "open_answer", "send_answer"]
+__all__ = ["SERVER", "Answer", "Send", "error_answer", "open_answer", "send_answer", "send_at_once"]
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
@@ -112,6 +112,12 @@ async def send_answer(answer: Answer, *, ids: Ids, body: RequestBody, receive: R
     finally:
         if answer.reader is not None:
             await answer.reader.close()
+
+
+async def send_at_once(answer: Answer, *, ids: Ids, send: Send) -> None:
+    """Send an answer that is all at hand, and end the connection whatever the client is still sending."""
+    await send({"type": "http.response.start", "status": answer.status, "headers": _framed(answer, ids, closes=True)})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
 
 
 def _framed(answer: Answer, ids: Ids, closes: bool) -> Headers:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-
 from support.coroutines import pytest_pyfunc_call, runner  # noqa: F401 - the hook and the fixture
+
 from support.operations import ALICE, Bench
 
 

@@ -281,6 +281,23 @@ async def test_a_part_is_checked_by_the_algorithm_of_its_upload(bench: Bench) ->
     assert stored.headers["x-amz-checksum-sha256"] == checksum("SHA256", TAIL)
 
 
+async def test_a_part_may_repeat_what_was_chosen_for_its_upload_and_nothing_else(bench: Bench) -> None:
+    upload_id = await create(bench, x_amz_checksum_algorithm="CRC64NVME", x_amz_checksum_type="FULL_OBJECT")
+    headers = {"x_amz_checksum_algorithm": "CRC64NVME", "x_amz_checksum_type": "FULL_OBJECT"}
+    await part(bench, upload_id, 1, TAIL, **headers, x_amz_checksum_crc64nvme=checksum("CRC64NVME", TAIL))
+    query = f"partNumber=1&uploadId={upload_id}"
+    assert (await bench.fails("PUT", "/b/k", query, x_amz_checksum_type="COMPOSITE")).code == "InvalidRequest"
+    assert (await bench.fails("PUT", "/b/k", query, x_amz_checksum_algorithm="CRC32")).code == "InvalidRequest"
+
+
+async def test_a_composite_checksum_may_be_named_without_the_number_of_its_parts(bench: Bench) -> None:
+    upload_id, etags = await begun(bench, x_amz_checksum_algorithm="CRC32C")
+    value, _, number = composite("CRC32C", [checksum("CRC32C", FULL), checksum("CRC32C", TAIL)]).value.partition("-")
+    assert number == "2"
+    headers = {"x_amz_checksum_crc32c": value, "x_amz_checksum_type": "COMPOSITE"}
+    await bench("POST", "/b/k", f"uploadId={upload_id}", body=named(etags), **headers)
+
+
 async def test_an_upload_that_chose_no_checksum_takes_any(bench: Bench) -> None:
     upload_id = await create(bench)
     query = f"partNumber=1&uploadId={upload_id}"

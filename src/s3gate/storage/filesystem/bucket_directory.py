@@ -142,7 +142,12 @@ class BucketDirectory:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(path, 0o700, dir_fd=self.fd)
             self._staging_fd = self._keep(os.open(path, _DIRECTORY, dir_fd=self.fd))
-        return FileStage(self._staging_fd, self.store.executor)
+        return FileStage(self._staging_fd, self.store.executor, self)
+
+    def check_home(self, stage: FileStage) -> None:
+        """Raise NoSuchBucket for a stage of the bucket that had this name before: this one was not meant."""
+        if not os.path.samestat(stage.home.stat, self.stat):
+            raise S3Error("NoSuchBucket", BucketName=self.name)
 
     def close(self) -> None:
         """Remove this process's staging directory, which is empty when no request is under way."""

@@ -96,6 +96,7 @@ async def commit(
     bucket: BucketDirectory, stage: FileStage, key: str, record: ObjectRecord, condition: WriteCondition
 ) -> ObjectRecord:
     """See Backend.commit_object. The one commit system call is the rename in tree.replace()."""
+    bucket.check_home(stage)
     name = key.encode()
     now = clock.now_ns()
     record = replace(record, size=stage.size, modified_ns=now, version_id=NULL_VERSION, sequence=now)

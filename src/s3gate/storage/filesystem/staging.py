@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from itertools import count
+from typing import Protocol
 
 from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
@@ -16,7 +17,7 @@ from s3gate.storage.backend import ObjectReader, Through
 from s3gate.storage.filesystem.faults import seam
 from s3gate.storage.filesystem.reader import FileReader
 
-__all__ = ["FileStage", "copy_range"]
+__all__ = ["FileStage", "Home", "copy_range"]
 
 _INLINE_BYTES = 64 << 10  # below this a hop to another thread costs more than the work
 _MAX_VECTORS = 512  # IOV_MAX is 1024
@@ -59,10 +60,22 @@ def copy_range(source: int, target: int, start: int, length: int) -> None:
         start += done
 
 
-class FileStage:
-    """A staged file. `directory` is the open staging directory, `name` its name there until it is committed."""
+class Home(Protocol):
+    """The open bucket that a stage is for: it holds the staging directory open. `stat` tells it from any other."""
 
-    def __init__(self, directory: int, executor: Executor) -> None:
+    @property
+    def stat(self) -> os.stat_result:
+        """Of the bucket's directory."""
+
+
+class FileStage:
+    """A staged file. `directory` is the open staging directory, `name` its name there until it is committed.
+
+    The stage keeps its `home`, so that `directory` stays open when the bucket is removed under an upload.
+    """
+
+    def __init__(self, directory: int, executor: Executor, home: Home) -> None:
+        self.home = home
         self.directory = directory
         self.name = b"%x" % next(_numbers)
         self.fd = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)

@@ -10,7 +10,6 @@ import pytest
 
 from s3gate.core.values import Bucket
 from s3gate.storage.filesystem.backend import FilesystemBackend
-from support.coroutines import pytest_pyfunc_call, runner  # noqa: F401 - the hook and the fixture
 from support.stores import REGION
 
 

@@ -17,7 +17,9 @@ from s3gate.storage.filesystem.backend import FilesystemBackend
 from support.stores import ALICE, REGION, error_code, get, get_with_record, keys, put
 
 
-async def test_a_directory_that_was_there_is_a_bucket_of_the_root_account(backend: FilesystemBackend, root: Path) -> None:
+async def test_a_directory_that_was_there_is_a_bucket_of_the_root_account(
+    backend: FilesystemBackend, root: Path
+) -> None:
     (root / "Old_Data.2019").mkdir()
 
     found = await backend.find_bucket("Old_Data.2019")
@@ -27,7 +29,9 @@ async def test_a_directory_that_was_there_is_a_bucket_of_the_root_account(backen
     assert not (root / "Old_Data.2019" / ".s3gate").exists(), "reading leaves no trace"
 
 
-async def test_creating_a_bucket_over_a_directory_adopts_it_with_its_files(backend: FilesystemBackend, root: Path) -> None:
+async def test_creating_a_bucket_over_a_directory_adopts_it_with_its_files(
+    backend: FilesystemBackend, root: Path
+) -> None:
     (root / "adopted").mkdir()
     (root / "adopted" / "file.txt").write_bytes(b"old")
 
@@ -43,7 +47,9 @@ async def test_a_directory_is_not_adopted_by_another_account(backend: Filesystem
     assert await error_code(backend.create_bucket("adopted", ALICE, REGION)) == "BucketAlreadyExists"
 
 
-async def test_a_file_put_by_another_program_is_an_object(backend: FilesystemBackend, bucket: Bucket, root: Path) -> None:
+async def test_a_file_put_by_another_program_is_an_object(
+    backend: FilesystemBackend, bucket: Bucket, root: Path
+) -> None:
     (root / "bucket" / "docs").mkdir()
     (root / "bucket" / "docs" / "page.html").write_bytes(b"<p>hello")
 
@@ -82,7 +88,9 @@ async def test_a_file_moved_by_another_program_keeps_its_record(
     assert await error_code(backend.stat_object(bucket, "old/name")) == "NoSuchKey"
 
 
-async def test_a_file_from_outside_counts_for_conditions(backend: FilesystemBackend, bucket: Bucket, root: Path) -> None:
+async def test_a_file_from_outside_counts_for_conditions(
+    backend: FilesystemBackend, bucket: Bucket, root: Path
+) -> None:
     (root / "bucket" / "lock").write_bytes(b"taken")
 
     work = put(backend, bucket, "lock", b"mine", condition=WriteCondition(if_none_match="*"))
@@ -122,7 +130,9 @@ async def test_what_is_not_a_file_is_no_object_and_harms_no_listing(
     assert (root / "secret" / "file").read_bytes() == b"not yours"
 
 
-async def test_nothing_outside_the_bucket_can_be_reached(backend: FilesystemBackend, bucket: Bucket, root: Path) -> None:
+async def test_nothing_outside_the_bucket_can_be_reached(
+    backend: FilesystemBackend, bucket: Bucket, root: Path
+) -> None:
     (root / "outside").write_bytes(b"secret")
 
     for key in ("../outside", "a/../../outside", "/../outside", "..", "."):
@@ -142,7 +152,9 @@ async def test_names_that_are_no_text_are_left_out(backend: FilesystemBackend, b
     assert await keys(backend, bucket) == ["fine"]
 
 
-async def test_an_unreadable_directory_never_fails_a_page(backend: FilesystemBackend, bucket: Bucket, root: Path) -> None:
+async def test_an_unreadable_directory_never_fails_a_page(
+    backend: FilesystemBackend, bucket: Bucket, root: Path
+) -> None:
     (root / "bucket" / "a").write_bytes(b"x")
     (root / "bucket" / "empty").mkdir()
     (root / "bucket" / "z").write_bytes(b"x")

@@ -7,12 +7,37 @@ from hypothesis import strategies as st
 
 from s3gate.storage.filesystem.paths import CONTROL, MAX_NAME, decode, directory_of, place
 
-_PIECES = ["a", "b", "-", ".", "/", "/", "0", "%", "25", ".s3gate", "=", "+", "#", "é", "\0", "!", "..", "\\", "lost+found"]
+_PIECES = [
+    "a",
+    "b",
+    "-",
+    ".",
+    "/",
+    "/",
+    "0",
+    "%",
+    "25",
+    ".s3gate",
+    "=",
+    "+",
+    "#",
+    "é",
+    "\0",
+    "!",
+    "..",
+    "\\",
+    "lost+found",
+]
 keys = (
     st.one_of(
         st.lists(st.sampled_from(_PIECES), min_size=1, max_size=8).map("".join),
         st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=200),
-        st.builds(lambda c, n, end: c * n + end, st.sampled_from("éx%\0-"), st.integers(110, 520), st.sampled_from(["", "/z", ".."])),
+        st.builds(
+            lambda c, n, end: c * n + end,
+            st.sampled_from("éx%\0-"),
+            st.integers(110, 520),
+            st.sampled_from(["", "/z", ".."]),
+        ),
     )
     .map(str.encode)
     .filter(lambda key: len(key) <= 1024)

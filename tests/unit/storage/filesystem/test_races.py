@@ -62,7 +62,7 @@ async def read(root: Path, seed: int) -> int:
     return rounds
 
 
-def in_process(work: Callable[..., object], root: Path, seed: int, rounds: "Synchronized[int]") -> None:
+def in_process(work: Callable[..., object], root: Path, seed: int, rounds: Synchronized[int]) -> None:
     rounds.value = asyncio.run(work(root, seed))  # type: ignore[arg-type]
 
 

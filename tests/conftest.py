@@ -8,8 +8,6 @@ from collections.abc import Iterator
 
 import pytest
 
-__all__ = ["pytest_pyfunc_call", "runner"]
-
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
