@@ -1,4 +1,4 @@
-"""A disk that fills up, and limits that are like one: nothing is lost, nothing is left over, and it goes on afterwards."""
+"""A disk that fills up, and limits that are like one: nothing is lost or left over, and it goes on afterwards."""
 
 from __future__ import annotations
 

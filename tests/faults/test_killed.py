@@ -78,7 +78,6 @@ def test_a_worker_killed_in_mid_upload_is_replaced_and_nothing_of_the_upload_is_
         os.kill(killed, signal.SIGKILL)
 
         with pytest.raises((http.client.HTTPException, OSError)):
-            overwriting.send(payload(500_000, seed=3))
             answer_of(overwriting)
         for number in range(20):
             assert ask(gateway, "PUT", f"/bucket/later-{number}", b"later").status == 200

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import quote_plus
+from urllib.parse import unquote_plus
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -99,7 +99,8 @@ def test_v1_agrees_with_the_model(s3: Any, listed: str, prefix: str, delimiter: 
     page = s3.list_objects(Bucket=listed, Prefix=prefix, Delimiter=delimiter)
 
     assert entries(page) == model(prefix, delimiter)
-    assert (page["IsTruncated"], page["Prefix"], page["MaxKeys"]) == (False, prefix, 1000)
+    # botocore asks for encoded names, and of this answer decodes all but the prefix.
+    assert (page["IsTruncated"], unquote_plus(page["Prefix"]), page["MaxKeys"]) == (False, prefix, 1000)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
@@ -178,11 +179,14 @@ def test_a_listing_of_no_keys_is_empty_and_complete(s3: Any, listed: str):
 def test_names_are_encoded_when_asked_and_only_then(gateway: Gateway, listed: str):
     plain = ask(gateway, signed(gateway, "GET", f"/{listed}?list-type=2&prefix=c%20d")).body
     encoded = ask(gateway, signed(gateway, "GET", f"/{listed}?list-type=2&encoding-type=url&prefix=c%20d")).body
+    plus = ask(gateway, signed(gateway, "GET", f"/{listed}?list-type=2&encoding-type=url&prefix=d")).body
 
     assert b"<Key>c d/e f</Key>" in plain
     assert b"<Prefix>c d</Prefix>" in plain
     assert b"EncodingType" not in plain
-    assert f"<Key>{quote_plus('c d/e f', safe='/')}</Key>".encode() in encoded
+    assert b"<Key>c%20d/e%20f</Key>" in encoded
+    assert b"<Prefix>c%20d</Prefix>" in encoded
+    assert b"<Key>d%2Be</Key>" in plus
     assert b"<EncodingType>url</EncodingType>" in encoded
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat as modes
 import uuid
@@ -23,6 +24,8 @@ __all__ = ["create", "delete", "names", "remove_tree"]
 
 BUCKETS = b"bucket"  # the lock space of bucket names
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# An open that fails so says that the name is taken by what is no bucket of ours: a file, a link, a closed directory.
+_NO_BUCKET = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
 
 
 def names(root_fd: int) -> list[str]:
@@ -42,7 +45,9 @@ async def create(store: Store, locks: KeyLocks, name: str, owner: Owner, region:
             existing = BucketDirectory(store, name)
         except FileNotFoundError:
             bucket = _build(store, name, owner, region)
-        except (NotADirectoryError, OSError) as error:
+        except OSError as error:
+            if error.errno not in _NO_BUCKET:
+                raise
             raise S3Error("BucketAlreadyExists", BucketName=name) from error
         else:
             bucket = _adopt(existing, owner, region)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from bisect import bisect_left
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from s3gate.storage.rollup import collect
 __all__ = ["TreeCursor", "list_page"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# An open that fails so says that a directory has no keys that we could serve: it is gone, is something else by now, or
+# is closed to us. Any other error fails the page: whoever mirrors a listing would delete what is missing in it.
+_NO_KEYS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EACCES, errno.EPERM, errno.ESTALE})
 
 
 @dataclass(slots=True)
@@ -73,14 +77,14 @@ class TreeCursor:
     def _enter(self, base: bytes, path: bytes) -> None:
         try:
             fd = open_beneath(self._fd, path, _DIRECTORY) if path else os.dup(self._fd)
-        except OSError:
-            return  # gone, replaced by something else, or closed to us: it has no keys that we could serve
-        try:
-            names = self._cache.get(fd)
-        except OSError:
-            return
-        finally:
-            os.close(fd)
+            try:
+                names = self._cache.get(fd)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            if error.errno in _NO_KEYS:
+                return
+            raise
         self._stack.append(_Level(base, path, names, self._position(base, names)))
 
     def _position(self, base: bytes, names: Names) -> int:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from s3gate.core.names import new_upload_id
 from s3gate.core.values import ObjectRecord
+from s3gate.durable import write_all
 from s3gate.storage.filesystem import records
 from s3gate.storage.filesystem.durability import Durability
 from s3gate.storage.filesystem.records import Binding, BrokenRecord
@@ -59,9 +60,7 @@ def _write_new(directory: int, path: bytes, data: bytes, durability: Durability)
             os.mkdir(parent, 0o700, dir_fd=directory)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(fd, view) :]
+        write_all(fd, data)
         durability.sync_file(fd)
     except BaseException:
         _remove(directory, path)

@@ -60,7 +60,10 @@ def _scan(fd: int, before: bytes, path: bytes, found: set[bytes], physical: dict
             if meaning.continuation:
                 if is_directory:
                     flat = False
-                    inner = open_beneath(fd, name, _DIRECTORY)
+                    try:
+                        inner = open_beneath(fd, name, _DIRECTORY)
+                    except (FileNotFoundError, NotADirectoryError):
+                        continue  # gone meanwhile
                     try:
                         _scan(inner, before + meaning.component, path + name + b"/", found, physical)
                     finally:
