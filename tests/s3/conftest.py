@@ -27,15 +27,15 @@ def s3(gateway: Gateway) -> Any:
 
 
 @pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
+def new_name(request: pytest.FixtureRequest) -> str:
     """A bucket name that no other test uses; the bucket is not made yet."""
     return f"{request.path.stem.replace('_', '-')}-{next(_NUMBERS)}"
 
 
 @pytest.fixture
-def bucket(s3: Any, name: str) -> str:
-    s3.create_bucket(Bucket=name)
-    return name
+def bucket(s3: Any, new_name: str) -> str:
+    s3.create_bucket(Bucket=new_name)
+    return new_name
 
 
 @pytest.fixture

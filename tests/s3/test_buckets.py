@@ -13,17 +13,17 @@ from support.refused import refused
 from support.signed import signed
 
 
-def test_a_bucket_is_a_directory_and_is_there_until_it_is_deleted(gateway: Gateway, s3: Any, name: str):
-    made = s3.create_bucket(Bucket=name)
-    head = s3.head_bucket(Bucket=name)
+def test_a_bucket_is_a_directory_and_is_there_until_it_is_deleted(gateway: Gateway, s3: Any, new_name: str):
+    made = s3.create_bucket(Bucket=new_name)
+    head = s3.head_bucket(Bucket=new_name)
 
-    assert made["Location"] == f"/{name}"
+    assert made["Location"] == f"/{new_name}"
     assert head["BucketRegion"] == REGION
-    assert (gateway.root / name).is_dir()
-    assert s3.delete_bucket(Bucket=name)["ResponseMetadata"]["HTTPStatusCode"] == 204
-    assert not (gateway.root / name).exists()
-    assert refused(s3.head_bucket, Bucket=name) == (404, "404")
-    assert refused(s3.delete_bucket, Bucket=name) == (404, "NoSuchBucket")
+    assert (gateway.root / new_name).is_dir()
+    assert s3.delete_bucket(Bucket=new_name)["ResponseMetadata"]["HTTPStatusCode"] == 204
+    assert not (gateway.root / new_name).exists()
+    assert refused(s3.head_bucket, Bucket=new_name) == (404, "404")
+    assert refused(s3.delete_bucket, Bucket=new_name) == (404, "NoSuchBucket")
 
 
 def test_the_owner_may_make_a_bucket_again_and_loses_nothing(s3: Any, bucket: str):
@@ -34,23 +34,23 @@ def test_the_owner_may_make_a_bucket_again_and_loses_nothing(s3: Any, bucket: st
     assert s3.get_object(Bucket=bucket, Key="kept")["Body"].read() == b"x"
 
 
-def test_a_directory_that_is_there_is_adopted_with_its_files(gateway: Gateway, s3: Any, name: str):
-    (gateway.root / name / "sub").mkdir(parents=True)
-    (gateway.root / name / "sub/file.txt").write_bytes(b"from before")
+def test_a_directory_that_is_there_is_adopted_with_its_files(gateway: Gateway, s3: Any, new_name: str):
+    (gateway.root / new_name / "sub").mkdir(parents=True)
+    (gateway.root / new_name / "sub/file.txt").write_bytes(b"from before")
 
-    s3.create_bucket(Bucket=name)
+    s3.create_bucket(Bucket=new_name)
 
-    assert s3.get_object(Bucket=name, Key="sub/file.txt")["Body"].read() == b"from before"
-    s3.put_object(Bucket=name, Key="new", Body=b"later")
-    assert [item["Key"] for item in s3.list_objects_v2(Bucket=name)["Contents"]] == ["new", "sub/file.txt"]
+    assert s3.get_object(Bucket=new_name, Key="sub/file.txt")["Body"].read() == b"from before"
+    s3.put_object(Bucket=new_name, Key="new", Body=b"later")
+    assert [item["Key"] for item in s3.list_objects_v2(Bucket=new_name)["Contents"]] == ["new", "sub/file.txt"]
 
 
-def test_a_directory_is_a_bucket_without_being_made_one(gateway: Gateway, s3: Any, name: str):
-    (gateway.root / name).mkdir()
-    (gateway.root / name / "file").write_bytes(b"there")
+def test_a_directory_is_a_bucket_without_being_made_one(gateway: Gateway, s3: Any, new_name: str):
+    (gateway.root / new_name).mkdir()
+    (gateway.root / new_name / "file").write_bytes(b"there")
 
-    assert name in [item["Name"] for item in s3.list_buckets()["Buckets"]]
-    assert s3.get_object(Bucket=name, Key="file")["Body"].read() == b"there"
+    assert new_name in [item["Name"] for item in s3.list_buckets()["Buckets"]]
+    assert s3.get_object(Bucket=new_name, Key="file")["Body"].read() == b"there"
 
 
 @pytest.mark.parametrize("relaxed", ["Photos_2024", "UPPER.Case-Name", "a" * 100])
@@ -87,8 +87,8 @@ def test_a_bucket_with_an_upload_under_way_can_be_deleted(s3: Any, bucket: str):
     assert refused(s3.head_bucket, Bucket=bucket) == (404, "404")
 
 
-def test_buckets_are_listed_by_name_with_their_owner(s3: Any, name: str):
-    names = [f"{name}-{letter}" for letter in "cab"]
+def test_buckets_are_listed_by_name_with_their_owner(s3: Any, new_name: str):
+    names = [f"{new_name}-{letter}" for letter in "cab"]
     for each in names:
         s3.create_bucket(Bucket=each)
 
@@ -101,18 +101,18 @@ def test_buckets_are_listed_by_name_with_their_owner(s3: Any, name: str):
     assert "BucketRegion" not in answer["Buckets"][0]
 
 
-def test_buckets_are_listed_by_prefix_and_page(s3: Any, name: str):
-    names = [f"{name}-page-{number}" for number in range(5)]
+def test_buckets_are_listed_by_prefix_and_page(s3: Any, new_name: str):
+    names = [f"{new_name}-page-{number}" for number in range(5)]
     for each in names:
         s3.create_bucket(Bucket=each)
 
-    pages = list(s3.get_paginator("list_buckets").paginate(Prefix=f"{name}-page-", PaginationConfig={"PageSize": 2}))
+    pages = list(s3.get_paginator("list_buckets").paginate(Prefix=f"{new_name}-page-", PaginationConfig={"PageSize": 2}))
 
     assert [[item["Name"] for item in page["Buckets"]] for page in pages] == [names[:2], names[2:4], names[4:]]
     assert [("ContinuationToken" in page, page["Prefix"]) for page in pages] == [
-        (True, f"{name}-page-"),
-        (True, f"{name}-page-"),
-        (False, f"{name}-page-"),
+        (True, f"{new_name}-page-"),
+        (True, f"{new_name}-page-"),
+        (False, f"{new_name}-page-"),
     ]
     assert {item["BucketRegion"] for page in pages for item in page["Buckets"]} == {REGION}
 
@@ -138,11 +138,11 @@ def test_a_bucket_tells_its_location(s3: Any, bucket: str):
     ("constraint", "code"),
     [("eu-west-1", "IllegalLocationConstraintException"), ("nowhere", "InvalidLocationConstraint")],
 )
-def test_a_bucket_elsewhere_is_not_made_here(gateway: Gateway, s3: Any, name: str, constraint: str, code: str):
+def test_a_bucket_elsewhere_is_not_made_here(gateway: Gateway, s3: Any, new_name: str, constraint: str, code: str):
     configuration = {"LocationConstraint": constraint}
 
-    assert refused(s3.create_bucket, Bucket=name, CreateBucketConfiguration=configuration) == (400, code)
-    assert not (gateway.root / name).exists()
+    assert refused(s3.create_bucket, Bucket=new_name, CreateBucketConfiguration=configuration) == (400, code)
+    assert not (gateway.root / new_name).exists()
 
 
 def test_the_name_of_a_bucket_that_is_gone_can_be_taken_again(s3: Any, bucket: str):
@@ -155,7 +155,7 @@ def test_the_name_of_a_bucket_that_is_gone_can_be_taken_again(s3: Any, bucket: s
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
 
 
-def test_operations_on_a_bucket_that_is_not_there_say_so(s3: Any, name: str):
+def test_operations_on_a_bucket_that_is_not_there_say_so(s3: Any, new_name: str):
     for call, arguments in [
         (s3.list_objects_v2, {}),
         (s3.list_objects, {}),
@@ -167,7 +167,7 @@ def test_operations_on_a_bucket_that_is_not_there_say_so(s3: Any, name: str):
         (s3.delete_objects, {"Delete": {"Objects": [{"Key": "k"}]}}),
         (s3.create_multipart_upload, {"Key": "k"}),
     ]:
-        assert refused(call, Bucket=name, **arguments) == (404, "NoSuchBucket"), call
+        assert refused(call, Bucket=new_name, **arguments) == (404, "NoSuchBucket"), call
 
 
 def test_the_owner_named_in_a_request_must_be_the_owner(s3: Any, bucket: str):

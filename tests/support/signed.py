@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from unittest import mock
 
@@ -117,6 +117,7 @@ def put_in_chunks(
     style: str = "sdk",
     announced: str | None = None,
     length: int | None = None,
+    change: Callable[[bytes], bytes] = lambda body: body,
 ) -> Request:
     """A PUT whose body is aws-chunked as `content` says.
 
@@ -131,6 +132,7 @@ def put_in_chunks(
         style: line ends of the trailers, as in `signing.SignedBody`.
         announced: what x-amz-trailer says; the names of the trailers if not given.
         length: what x-amz-decoded-content-length says; the truth if not given.
+        change: what becomes of the encoded body on its way; Content-Length stays as it was.
     """
     size = sum(map(len, chunks)) if length is None else length
     found = {"Content-Encoding": "aws-chunked", "x-amz-decoded-content-length": str(size), **(headers or {})}
@@ -151,7 +153,9 @@ def put_in_chunks(
             signature, timestamp=request.headers["X-Amz-Date"], secret=gateway.credentials[0][1]
         )
         draft = _encoded(chunks, trailers, start, style)
-    body = chunked([draft[:100], draft[100:]]) if transfer else draft
+    body = change(draft)
+    if transfer:
+        body = chunked([body[:100], body[100:]])
     return Request("PUT", target, request.headers, body)
 
 

@@ -8,9 +8,11 @@ from types import MappingProxyType
 
 from s3gate.core.checksums import Checksum
 
-__all__ = ["NULL_VERSION", "Bucket", "ObjectRecord", "Owner", "Part", "PartSpan", "Upload"]
+__all__ = ["NULL_VERSION", "VERSIONING", "Bucket", "ObjectRecord", "Owner", "Part", "PartSpan", "Upload"]
 
 NULL_VERSION = "null"
+VERSIONING = "versioning"  # the kind of document that holds a bucket's versioning state: b"Enabled" or b"Suspended"
+_NO_DOCUMENTS: Mapping[str, bytes] = MappingProxyType({})
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -24,12 +26,18 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A bucket as a request sees it: found once, then handed on."""
+    """A bucket as a request sees it: found once, then handed on, with its documents by kind as they are stored."""
 
     name: str
     owner: Owner
     region: str
     created_ns: int
+    documents: Mapping[str, bytes] = field(default_factory=lambda: _NO_DOCUMENTS)
+
+    @property
+    def versioning(self) -> str:
+        """ "Enabled", "Suspended", or "" for a bucket that was never versioned."""
+        return self.documents.get(VERSIONING, b"").decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +55,8 @@ class ObjectRecord:
 
     `etag` has no quotes. `headers` are the stored response headers by lower-case name (content-type, cache-control,
     content-disposition, content-encoding, content-language, expires). `user_metadata` has names without
-    `x-amz-meta-`. `parts` is empty for an object that was put in one piece. `sequence` orders the versions of a key.
+    `x-amz-meta-`. `parts` is empty for an object that was put in one piece. `sequence` orders the versions of a key. A
+    delete marker is a version without bytes: only owner, time, version id and sequence speak.
     """
 
     etag: str
@@ -63,6 +72,7 @@ class ObjectRecord:
     upload_id: str = ""
     version_id: str = NULL_VERSION
     sequence: int = 0
+    delete_marker: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from s3gate.core.values import Owner
@@ -29,7 +29,7 @@ class Credential:
     """An access key of a user. `created_ns` is nanoseconds since 1970."""
 
     access_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
     created_ns: int = 0
     enabled: bool = True
     description: str = ""

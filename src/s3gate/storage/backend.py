@@ -15,7 +15,20 @@ from s3gate.core.checksums import Buffer
 from s3gate.core.conditions import WriteCondition
 from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, Upload
 
-__all__ = ["Backend", "ListPage", "ListQuery", "Listed", "ObjectReader", "Stage", "StartError", "Through"]
+__all__ = [
+    "Backend",
+    "Deletion",
+    "ListPage",
+    "ListQuery",
+    "Listed",
+    "ListedVersion",
+    "ObjectReader",
+    "Stage",
+    "StartError",
+    "Through",
+    "VersionPage",
+    "VersionQuery",
+]
 
 
 class StartError(Exception):
@@ -61,6 +74,55 @@ class ListPage:
     truncated: bool = False
     last: str = ""
     last_is_prefix: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VersionQuery:
+    """A page of a listing of versions: those behind version `after_version` of `after_key`, in listing order.
+
+    Without `after_version` the page begins behind all versions of `after_key`. Order is by key, then newest first. A
+    marker need not name anything that is still there: a position is compared, not looked up. `prefix`, `delimiter`,
+    `past` and `limit` are as in ListQuery.
+    """
+
+    prefix: str = ""
+    delimiter: str = ""
+    after_key: str = ""
+    after_version: str = ""
+    past: str = ""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ListedVersion:
+    """A version or delete marker (`record.delete_marker`) of a key; `latest` for the newest one of its key."""
+
+    key: str
+    record: ObjectRecord
+    latest: bool
+
+
+@dataclass(slots=True)
+class VersionPage:
+    """Versions and common prefixes. `last` is the greatest entry given: a key with `last_version`, or a prefix."""
+
+    versions: list[ListedVersion] = field(default_factory=list)
+    prefixes: list[str] = field(default_factory=list)
+    truncated: bool = False
+    last: str = ""
+    last_version: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What a delete did, in a bucket that was ever versioned: empty in any other.
+
+    `version_id` is that of the delete marker that was made, or of the version that was removed; `delete_marker` tells
+    whether it is a marker.
+    """
+
+    version_id: str = ""
+    delete_marker: bool = False
 
 
 class ObjectReader(Protocol):
@@ -118,7 +180,20 @@ class Backend(Protocol):
         """
 
     async def delete_bucket(self, bucket: Bucket) -> None:
-        """Remove an empty bucket with its uploads, else BucketNotEmpty. No object that was acknowledged is lost."""
+        """Remove an empty bucket (no object, version or marker) with its uploads, else BucketNotEmpty.
+
+        No object that was acknowledged is lost.
+        """
+
+    async def put_document(self, bucket: Bucket, kind: str, data: bytes) -> None:
+        """Keep a document of the bucket, in place of an earlier one of its kind, atomically.
+
+        Every process finds it with the next find_bucket, in Bucket.documents. The kind VERSIONING decides what writes
+        and deletes do from then on; it is only ever b"Enabled" or b"Suspended".
+        """
+
+    async def delete_document(self, bucket: Bucket, kind: str) -> None:
+        """Remove a document; removing what is not there succeeds."""
 
     # --- objects
     def stage(self, bucket: Bucket) -> AbstractAsyncContextManager[Stage]:
@@ -132,24 +207,52 @@ class Backend(Protocol):
         The condition is decided against the current object while the lock is held. Readers see the old object or the
         new one, whole, with its own record. On return the object is as durable as the store is set to make it. On any
         error the old object stands untouched. `modified_ns`, `version_id` and `sequence` are set by the store.
+
+        Where versioning is Enabled (as it stands when the key is locked) the object becomes a new version with an id of
+        its own, and the one before stays as a version, its bytes never copied. Where it is Suspended the object
+        becomes the version "null" and takes the place of the one that had this id. In a bucket never versioned the
+        object replaces the one before it, which is the version "null" too.
         """
 
-    async def open_object(self, bucket: Bucket, key: str) -> ObjectReader:
-        """The current version of the object, else NoSuchKey."""
+    async def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:
+        """The current version of the object, or the one with this id.
 
-    async def stat_object(self, bucket: Bucket, key: str) -> ObjectRecord:
-        """The record of the current version, else NoSuchKey."""
+        Raises NoSuchKey where there is no object; when that is because the current version is a delete marker, with the
+        headers x-amz-delete-marker: true and x-amz-version-id. With an id: NoSuchVersion (fields Key, VersionId) where
+        there is none such, MethodNotAllowed (headers x-amz-delete-marker, x-amz-version-id, allow: DELETE and
+        last-modified) where it is a delete marker. Any text may be asked for as id.
+        """
+
+    async def stat_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectRecord:
+        """The record of the current version, or of the one with this id; errors as open_object."""
 
     async def update_object(
-        self, bucket: Bucket, key: str, change: Callable[[ObjectRecord], ObjectRecord]
+        self,
+        bucket: Bucket,
+        key: str,
+        change: Callable[[ObjectRecord], ObjectRecord],
+        version_id: str | None = None,
     ) -> ObjectRecord:
-        """Replace the record of the current version in place, its bytes untouched; `change` runs under the key's lock.
+        """Replace the record of a version in place, its bytes untouched; `change` runs under the key's lock.
 
-        Raises NoSuchKey; what `change` raises is passed on and nothing is changed.
+        Errors as open_object; what `change` raises is passed on and nothing is changed. `change` sets `modified_ns`.
         """
 
-    async def delete_object(self, bucket: Bucket, key: str, condition: WriteCondition) -> None:
-        """Remove the object under the lock of its key; deleting what is not there succeeds (unless If-Match)."""
+    async def delete_object(
+        self, bucket: Bucket, key: str, condition: WriteCondition, version_id: str | None = None
+    ) -> Deletion:
+        """Remove the object, or one version of it, under the lock of its key.
+
+        Never versioned: the object goes; deleting what is not there succeeds (unless If-Match). Enabled: a delete
+        marker becomes the current version, whether there was an object or not. Suspended: a delete marker with the id
+        "null" becomes the current version and takes the place of the version that had this id. With an id: that
+        version or marker is gone for good, and what was before it is current again when it was the current one;
+        removing what is not there succeeds. The condition is decided against the current version, or the one with the
+        id.
+        """
+
+    async def list_versions(self, bucket: Bucket, query: VersionQuery) -> VersionPage:
+        """A page of all versions and delete markers, the current ones among them."""
 
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
         """A page of the listing. An object that cannot be read never fails the page."""
