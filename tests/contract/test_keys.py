@@ -13,85 +13,8 @@ from hypothesis import strategies as st
 from s3gate.core.conditions import NO_CONDITION
 from s3gate.core.values import Bucket
 from s3gate.storage.backend import Backend
+from support.awkward_keys import AWKWARD
 from support.stores import ALICE, REGION, error_code, get, in_order, keys, put
-
-AWKWARD = {
-    "components that a file system reads in its own way": [
-        *(
-            ".",
-            "..",
-            "/",
-            "//",
-            "///",
-            "./a",
-            "../a",
-            "a/.",
-            "a/..",
-            "a/../b",
-            "a/./b",
-            "/a",
-            "//a",
-            "a/",
-            "a//",
-            "a//b",
-        ),
-        *("a", "a/b", "a/b/", "a/b/c", "/../../../../../../etc/passwd", "../../bucket/a"),
-    ],
-    "names that a store keeps for itself, or may mistake for its own": [
-        *(
-            ".s3gate",
-            ".s3gate/",
-            ".s3gate/a",
-            ".s3gate/tmp/a",
-            ".s3gate/bucket.json",
-            ".s3gate%",
-            ".s3gate%..",
-            ".s3gat",
-        ),
-        *(".s3gate%%", ".s3gate+a", ".s3gate+a/b", ".s3gate=a", ".s3gate#a", ".s3gate!a", ".s3gate&a", ".s3gates"),
-        *("a/.s3gate", "a/.s3gate=b", ".S3GATE", "lost+found", "lost+found/a", ".snapshot", ".snapshot/a", ".zfs"),
-        ".nfs" + "0" * 24,
-    ],
-    "characters": [
-        *(
-            "%",
-            "%25",
-            "%2F",
-            "a%2Fb",
-            "%00",
-            "a%",
-            "+",
-            "a+b",
-            "a b",
-            " ",
-            "  ",
-            "a ",
-            " a",
-            "\\",
-            "a\\b",
-            "..\\a",
-            "-rf",
-        ),
-        *("\0", "a\0b", "\n", "a\nb", "\r\n", "\t", "\x01", "\x1b[0m", "\x7f", "\x80", "\ufeff", "\uffff", "\u2028"),
-        *("'", '"', "*", "?", "<>", "|", ":", "~", "&amp;", "]]>", "\U0001f600", "\U0010ffff"),
-        "\U0001f600/\U0001f468\u200d\U0001f469",
-    ],
-    "names that differ only where a careless store does not look": [
-        *("A", "é", "e\u0301", "ß", "SS", "İ", "con", "nul.txt", "a.", "a.tar.gz", ".hidden", "a~", "a~1"),
-    ],
-    "lengths": [
-        *("k" * 240, "k" * 241, "k" * 255, "k" * 256, "k" * 1023, "k" * 1024, "/" * 1024, "é" * 512),
-        *(
-            "\U0001f600" * 256,
-            "d" * 512 + "/" + "f" * 511,
-            "%" * 1024,
-            ".s3gate" + "%" * 1017,
-            "\0" * 1024,
-            "../" * 50,
-        ),
-        "/".join(["component"] * 102),
-    ],
-}
 
 
 @pytest.mark.parametrize("names", AWKWARD.values(), ids=AWKWARD)

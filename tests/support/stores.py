@@ -13,8 +13,8 @@ from s3gate.core.clock import now_ns
 from s3gate.core.conditions import NO_CONDITION, WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.names import new_upload_id
-from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, PartSpan, Upload
-from s3gate.storage.backend import Backend, ListPage, ListQuery, ObjectReader
+from s3gate.core.values import VERSIONING, Bucket, ObjectRecord, Owner, Part, PartSpan, Upload
+from s3gate.storage.backend import Backend, ListedVersion, ListPage, ListQuery, ObjectReader, VersionQuery
 from s3gate.storage.filesystem.backend import FilesystemBackend
 from s3gate.storage.memory import MemoryBackend
 
@@ -64,6 +64,15 @@ def essence(record: ObjectRecord) -> ObjectRecord:
     return replace(record, modified_ns=0, version_id="", sequence=0)
 
 
+async def error_of(work: Awaitable[object]) -> S3Error:
+    """The S3Error that `work` ends in."""
+    try:
+        await work
+    except S3Error as error:
+        return error
+    raise AssertionError("no error was raised")
+
+
 async def error_code(work: Awaitable[object]) -> str:
     """The code of the S3Error that `work` ends in, or `"none"`."""
     try:
@@ -93,18 +102,20 @@ async def read_all(reader: ObjectReader) -> bytes:
     return b"".join([bytes(piece) async for piece in reader.chunks(0, reader.record.size)])
 
 
-async def get_with_record(backend: Backend, bucket: Bucket, key: str) -> tuple[bytes, ObjectRecord]:
+async def get_with_record(
+    backend: Backend, bucket: Bucket, key: str, version_id: str | None = None
+) -> tuple[bytes, ObjectRecord]:
     """The bytes and the record of one version."""
-    reader = await backend.open_object(bucket, key)
+    reader = await backend.open_object(bucket, key, version_id)
     try:
         return await read_all(reader), reader.record
     finally:
         await reader.close()
 
 
-async def get(backend: Backend, bucket: Bucket, key: str) -> bytes:
+async def get(backend: Backend, bucket: Bucket, key: str, version_id: str | None = None) -> bytes:
     """The bytes of an object."""
-    return (await get_with_record(backend, bucket, key))[0]
+    return (await get_with_record(backend, bucket, key, version_id))[0]
 
 
 async def keys(backend: Backend, bucket: Bucket) -> list[str]:
@@ -112,6 +123,24 @@ async def keys(backend: Backend, bucket: Bucket) -> list[str]:
     page = await backend.list_objects(bucket, ListQuery(limit=100_000))
     assert not page.truncated
     return [listed.key for listed in page.objects]
+
+
+async def set_versioning(backend: Backend, bucket: Bucket, state: str) -> None:
+    """Make the versioning of a bucket Enabled or Suspended."""
+    await backend.put_document(bucket, VERSIONING, state.encode())
+
+
+async def versions(backend: Backend, bucket: Bucket, prefix: str = "") -> list[ListedVersion]:
+    """All versions and delete markers, as the listing gives them."""
+    page = await backend.list_versions(bucket, VersionQuery(prefix, limit=100_000))
+    assert not page.truncated
+    return page.versions
+
+
+async def remove_versions(backend: Backend, bucket: Bucket) -> None:
+    """Remove every version and delete marker for good."""
+    for each in await versions(backend, bucket):
+        await backend.delete_object(bucket, each.key, NO_CONDITION, each.record.version_id)
 
 
 def entries(page: ListPage) -> list[tuple[str, bool]]:

@@ -40,6 +40,10 @@ CODES: Mapping[str, tuple[int, str]] = {
         400,
         "The specified location constraint is incompatible for the region specific endpoint this request was sent to.",
     ),
+    "IllegalVersioningConfigurationException": (
+        400,
+        "Indicates that the versioning configuration specified in the request is invalid.",
+    ),
     "IncompleteBody": (400, "You did not provide the number of bytes specified by the Content-Length HTTP header"),
     "InsufficientStorage": (507, "There is not enough storage space for this request. The object was not changed."),
     "InternalError": (500, "We encountered an internal error. Please try again."),
@@ -87,6 +91,7 @@ CODES: Mapping[str, tuple[int, str]] = {
     "MissingSecurityHeader": (400, "Your request was missing a required header"),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
     "NoSuchKey": (404, "The specified key does not exist."),
+    "NoSuchTagSet": (404, "The TagSet does not exist"),
     "NoSuchUpload": (
         404,
         "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or "

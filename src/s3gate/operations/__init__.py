@@ -9,8 +9,10 @@ from s3gate.operations import (
     listing,
     multipart,
     reading,
+    tagging,
     unsupported,
     upload_listing,
+    versioning,
     writing,
 )
 from s3gate.operations.registry import Routes
@@ -26,7 +28,9 @@ ROUTES = Routes.of(
     listing,
     multipart,
     reading,
+    tagging,
     unsupported,
     upload_listing,
+    versioning,
     writing,
 )

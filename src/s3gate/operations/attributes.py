@@ -13,7 +13,7 @@ from s3gate.operations.binding import Header, Query
 from s3gate.operations.call import Call
 from s3gate.operations.registry import Level, operation
 from s3gate.operations.result import Result
-from s3gate.operations.version_ids import check_current, version_id
+from s3gate.operations.version_ids import shown_version, version_id
 from s3gate.xml.attributes import ATTRIBUTES, PartsPage, get_object_attributes_response
 
 __all__ = ["GetObjectAttributesArgs", "get_object_attributes"]
@@ -56,12 +56,12 @@ def _parts(record: ObjectRecord, args: GetObjectAttributesArgs) -> PartsPage | N
     )
 
 
-@operation("GET ?attributes", level=Level.OBJECT)
+@operation("GET ?attributes", level=Level.OBJECT, version_action="s3:GetObjectVersionAttributes")
 async def get_object_attributes(call: Call, args: GetObjectAttributesArgs) -> Result:
     """What is known of an object without its bytes (GetObjectAttributes); it takes the right to read it too."""
     check_key(args.key)
-    call.require("s3:GetObject", call.here, args.key)
-    check_current(args.version_id, args.key)
-    record = await call.storage.stat_object(call.here, args.key)
+    call.require("s3:GetObject" if args.version_id is None else "s3:GetObjectVersion", call.here, args.key)
+    record = await call.storage.stat_object(call.here, args.key, args.version_id)
     document = get_object_attributes_response(record, args.attributes, _parts(record, args))
-    return Result(headers={"last-modified": http_date(record.modified_ns)}, document=document)
+    headers = {"last-modified": http_date(record.modified_ns)} | shown_version(call.here, record)
+    return Result(headers=headers, document=document)

@@ -1,4 +1,4 @@
-"""Operations on buckets themselves: list, create, head, locate, delete, and the versioning state."""
+"""Operations on buckets themselves: list, create, head, locate, delete."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ from s3gate.operations.continuation import read_token, write_token
 from s3gate.operations.object_headers import canned_acl
 from s3gate.operations.registry import Level, operation
 from s3gate.operations.result import Result
-from s3gate.xml.buckets import (
-    CreateBucketConfiguration,
-    VersioningConfiguration,
-    list_all_my_buckets_result,
-    location_constraint,
-)
+from s3gate.xml.buckets import CreateBucketConfiguration, list_all_my_buckets_result, location_constraint
 
 __all__ = [
     "BucketArgs",
@@ -29,7 +24,6 @@ __all__ = [
     "create_bucket",
     "delete_bucket",
     "get_bucket_location",
-    "get_bucket_versioning",
     "head_bucket",
     "list_buckets",
 ]
@@ -159,9 +153,3 @@ async def delete_bucket(call: Call, _args: BucketArgs) -> Result:
 async def get_bucket_location(call: Call, _args: BucketArgs) -> Result:
     """The region of the bucket (GetBucketLocation)."""
     return Result(document=location_constraint(call.here.region))
-
-
-@operation("GET ?versioning", level=Level.BUCKET)
-async def get_bucket_versioning(_call: Call, _args: BucketArgs) -> Result:
-    """The versioning state of the bucket (GetBucketVersioning): no bucket was ever versioned here."""
-    return Result(document=VersioningConfiguration().render())

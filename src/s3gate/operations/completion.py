@@ -20,6 +20,7 @@ from s3gate.operations.multipart import UploadArgs, check_same_algorithm
 from s3gate.operations.preconditions import current_record
 from s3gate.operations.registry import Level, operation
 from s3gate.operations.result import Result
+from s3gate.operations.version_ids import written_version
 from s3gate.xml.multipart import CompletedPart, CompleteMultipartUpload, complete_multipart_upload_result
 
 __all__ = ["MIN_PART_BYTES", "CompleteMultipartUploadArgs", "complete_multipart_upload", "multipart_etag"]
@@ -190,4 +191,5 @@ async def complete_multipart_upload(call: Call, args: CompleteMultipartUploadArg
         if before is None:
             raise
         record = before
-    return Result(document=complete_multipart_upload_result(_location(call), args.bucket, args.key, record))
+    answer = complete_multipart_upload_result(_location(call), args.bucket, args.key, record)
+    return Result(headers=written_version(record), document=answer)

@@ -12,13 +12,14 @@ from s3gate.core.clock import parse_http_date
 from s3gate.core.conditions import ReadCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.names import check_key
+from s3gate.core.values import Bucket, ObjectRecord
 from s3gate.operations.binding import Header, header_bytes
 from s3gate.operations.call import Call
 from s3gate.operations.intake import MAX_PUT_BYTES
-from s3gate.operations.version_ids import check_current, version_id
+from s3gate.operations.version_ids import shown_version, version_id
 from s3gate.storage.backend import ObjectReader
 
-__all__ = ["CopySource", "CopySourceHeaders", "check_copy_size", "copy_source", "open_source"]
+__all__ = ["CopySource", "CopySourceHeaders", "OpenSource", "check_copy_size", "copy_source", "open_source"]
 
 _VERSION = "?versionId="
 
@@ -80,20 +81,48 @@ class CopySourceHeaders:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class OpenSource:
+    """A source that was found: its bucket, and the version that was opened."""
+
+    bucket: Bucket
+    reader: ObjectReader
+
+    @property
+    def record(self) -> ObjectRecord:
+        """The record of the version."""
+        return self.reader.record
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """x-amz-copy-source-version-id, or nothing where the source's bucket was never versioned."""
+        shown = shown_version(self.bucket, self.record)
+        return {f"x-amz-copy-source-{name.removeprefix('x-amz-')}": value for name, value in shown.items()}
+
+
+async def _open(call: Call, bucket: Bucket, source: CopySource) -> ObjectReader:
+    try:
+        return await call.storage.open_object(bucket, source.key, source.version_id)
+    except S3Error as error:
+        if error.code != "MethodNotAllowed":
+            raise
+        message = "The source of a copy request may not specifically refer to a delete marker by version id."
+        raise S3Error("InvalidRequest", message) from None
+
+
 @asynccontextmanager
-async def open_source(call: Call, args: CopySourceHeaders) -> AsyncIterator[ObjectReader]:
+async def open_source(call: Call, args: CopySourceHeaders) -> AsyncIterator[OpenSource]:
     """The source, open until the end of the `async with`, once the caller was allowed to read it."""
     source = args.source
     bucket = call.here if source.bucket == call.here.name else await call.storage.find_bucket(source.bucket)
-    call.require("s3:GetObject", bucket, source.key)
+    call.require("s3:GetObject" if source.version_id is None else "s3:GetObjectVersion", bucket, source.key)
     if args.source_owner is not None and args.source_owner != bucket.owner.id:
         raise S3Error("AccessDenied")
     check_key(source.key)
-    check_current(source.version_id, source.key)
-    reader = await call.storage.open_object(bucket, source.key)
+    reader = await _open(call, bucket, source)
     try:
         args.source_condition.check_copy(reader.record)
-        yield reader
+        yield OpenSource(bucket, reader)
     finally:
         await reader.close()
 

@@ -14,12 +14,13 @@ from s3gate.core.ranges import parse_copy_range
 from s3gate.core.values import ObjectRecord, Part
 from s3gate.operations.binding import Header, Query
 from s3gate.operations.call import Call
-from s3gate.operations.copy_source import CopySourceHeaders, check_copy_size, open_source
+from s3gate.operations.copy_source import CopySourceHeaders, OpenSource, check_copy_size, open_source
 from s3gate.operations.digests import Digests
 from s3gate.operations.object_headers import ObjectHeaders
 from s3gate.operations.preconditions import check_early
 from s3gate.operations.registry import Level, operation
 from s3gate.operations.result import Result
+from s3gate.operations.version_ids import written_version
 from s3gate.storage.backend import ObjectReader, Stage
 from s3gate.xml.copying import copy_object_result, copy_part_result
 
@@ -77,7 +78,7 @@ def _copied(call: Call, args: CopyObjectArgs, source: ObjectRecord) -> ObjectRec
         user_metadata=kept.user_metadata,
         storage_class=template.storage_class,
         owner=template.owner,
-        tags={} if args.replace_tags else source.tags,
+        tags=template.tags if args.replace_tags else source.tags,
     )
 
 
@@ -130,16 +131,20 @@ async def _other_checksum(args: CopyObjectArgs, source: ObjectReader) -> Checksu
     return digests.checksum(wanted)
 
 
-async def _rewrite(call: Call, args: CopyObjectArgs, source: ObjectReader) -> ObjectRecord:
-    """The copy of an object onto itself: its record is replaced, its bytes stay where they are."""
-    seen = source.record
+def _check_changes(args: CopyObjectArgs, source: ObjectRecord) -> None:
+    """Raise InvalidRequest for a copy of an object onto itself that changes nothing."""
     wanted = args.storage_class or "STANDARD"
-    if not (args.replace_metadata or args.replace_tags or args.checksum_algorithm or wanted != seen.storage_class):
+    if not (args.replace_metadata or args.replace_tags or args.checksum_algorithm or wanted != source.storage_class):
         raise S3Error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
             "object's metadata, storage class, website redirect location or encryption attributes.",
         )
+
+
+async def _rewrite(call: Call, args: CopyObjectArgs, source: ObjectReader) -> ObjectRecord:
+    """The copy of an object onto itself: its record is replaced, its bytes stay where they are."""
+    seen = source.record
     checksum = await _other_checksum(args, source)
 
     def change(current: ObjectRecord) -> ObjectRecord:
@@ -153,16 +158,41 @@ async def _rewrite(call: Call, args: CopyObjectArgs, source: ObjectReader) -> Ob
     return await call.storage.update_object(call.here, args.key, change)
 
 
+def _require_tagging(call: Call, args: CopyObjectArgs, source: OpenSource) -> None:
+    """Raise AccessDenied unless the caller may read and write the tags that go along ("CopyObject", Permissions)."""
+    if args.replace_tags:
+        args.require_tagging(call, args.key)
+    elif source.record.tags:
+        action = "s3:GetObjectTagging" if args.source.version_id is None else "s3:GetObjectVersionTagging"
+        call.require(action, source.bucket, args.source.key)
+        call.require("s3:PutObjectTagging", call.here, args.key)
+
+
+async def _make(call: Call, args: CopyObjectArgs, source: OpenSource) -> ObjectRecord:
+    """The copy, stored.
+
+    An object that is copied onto itself is changed in place where nothing was ever versioned; elsewhere it becomes a
+    version like any other. To name a version of it is to ask for that version to be the current one again.
+    """
+    if not args.is_onto_itself:
+        return await _copy(call, args, source.reader)
+    versioned = bool(call.here.versioning)
+    if not (versioned and args.source.version_id):
+        _check_changes(args, source.record)
+    return await (_copy if versioned else _rewrite)(call, args, source.reader)
+
+
 @operation("PUT", level=Level.OBJECT, needs=("x-amz-copy-source",), action="s3:PutObject")
 async def copy_object(call: Call, args: CopyObjectArgs) -> Result:
-    """Make a copy of an object (CopyObject)."""
+    """Make a copy of an object or of one version of it (CopyObject)."""
     check_key(args.key)
     await check_early(call, args.key, args.condition)
     async with open_source(call, args) as source:
         check_copy_size(source.record.size)
-        make = _rewrite if args.is_onto_itself else _copy
-        stored = await make(call, args, source)
-    return Result(document=copy_object_result(stored))
+        _require_tagging(call, args, source)
+        stored = await _make(call, args, source)
+        headers = source.headers | written_version(stored)
+    return Result(headers=headers, document=copy_object_result(stored))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -188,7 +218,9 @@ async def upload_part_copy(call: Call, args: UploadPartCopyArgs) -> Result:
             start, length = span.start, span.length
         check_copy_size(length)
         digests = Digests([algorithm])
-        await _stream(source, stage, digests, start=start, length=length)
+        await _stream(source.reader, stage, digests, start=start, length=length)
         part = Part(args.part_number, length, digests.etag, 0, digests.checksum(algorithm))
         stored = await call.storage.commit_part(call.here, upload, stage, part)
-    return Result(document=copy_part_result(stored, stored.checksum if upload.client_chose_checksum else None))
+        headers = source.headers
+    shown = stored.checksum if upload.client_chose_checksum else None
+    return Result(headers=headers, document=copy_part_result(stored, shown))

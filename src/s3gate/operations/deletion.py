@@ -13,8 +13,9 @@ from s3gate.operations.binding import Document, Header, Query
 from s3gate.operations.call import Call
 from s3gate.operations.registry import Level, operation
 from s3gate.operations.result import Result
-from s3gate.operations.version_ids import is_absent, version_id
-from s3gate.xml.deletion import Delete, Deletion, Target, delete_result
+from s3gate.operations.version_ids import version_id
+from s3gate.storage.backend import Deletion
+from s3gate.xml.deletion import Delete, Outcome, Target, delete_result
 
 __all__ = ["DeleteObjectArgs", "DeleteObjectsArgs", "delete_object", "delete_objects"]
 
@@ -35,13 +36,21 @@ class DeleteObjectArgs:
     bypass_governance_retention: Annotated[bool, Header("x-amz-bypass-governance-retention")] = False
 
 
-@operation("DELETE", level=Level.OBJECT)
+@operation("DELETE", level=Level.OBJECT, version_action="s3:DeleteObjectVersion")
 async def delete_object(call: Call, args: DeleteObjectArgs) -> Result:
-    """Remove an object, also one that is not there (DeleteObject). Removing a version nobody has succeeds likewise."""
+    """Remove an object, also one that is not there, or one version for good (DeleteObject).
+
+    In a versioned bucket an object is removed by a delete marker, whose id is told. Of a version it is told whether it
+    was a delete marker; removing one that is not there succeeds.
+    """
     check_key(args.key)
-    if not is_absent(args.version_id):
-        await call.storage.delete_object(call.here, args.key, WriteCondition(if_match=args.if_match))
-    return Result(204, {"x-amz-version-id": args.version_id} if args.version_id else {})
+    condition = WriteCondition(if_match=args.if_match)
+    done = await call.storage.delete_object(call.here, args.key, condition, args.version_id)
+    version = args.version_id or done.version_id
+    headers = {"x-amz-version-id": version} if version else {}
+    if done.delete_marker:
+        headers["x-amz-delete-marker"] = "true"
+    return Result(204, headers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,26 +62,30 @@ class DeleteObjectsArgs:
     delete: Annotated[Delete, Document(limit=_MAX_DOCUMENT, empty="MalformedXML")]
 
 
-async def _delete(call: Call, target: Target) -> Deletion:
+async def _remove(call: Call, target: Target) -> Deletion:
+    check_key(target.key)
+    action = "s3:DeleteObject" if target.version_id is None else "s3:DeleteObjectVersion"
+    call.require(action, call.here, target.key)
+    if target.directory_conditions:
+        raise S3Error("NotImplemented", "LastModifiedTime and Size are conditions of directory buckets only.")
+    version = None if target.version_id is None else version_id(target.version_id)
+    return await call.storage.delete_object(call.here, target.key, WriteCondition(if_match=target.etag), version)
+
+
+async def _delete(call: Call, target: Target) -> Outcome:
     """Every key is decided by itself; what is wrong with one never fails the others."""
     try:
-        check_key(target.key)
-        call.require("s3:DeleteObject", call.here, target.key)
-        if target.directory_conditions:
-            raise S3Error("NotImplemented", "LastModifiedTime and Size are conditions of directory buckets only.")
-        version = None if target.version_id is None else version_id(target.version_id)
-        if not is_absent(version):
-            await call.storage.delete_object(call.here, target.key, WriteCondition(if_match=target.etag))
+        done = await _remove(call, target)
     except S3Error as error:
-        return Deletion(target, error)
-    return Deletion(target)
+        return Outcome(target, error=error)
+    return Outcome(target, marker=done.version_id if done.delete_marker else "")
 
 
 @operation("POST ?delete", level=Level.BUCKET, action="s3:DeleteObject")
 async def delete_objects(call: Call, args: DeleteObjectsArgs) -> Result:
     """Remove up to 1000 objects, each by itself (DeleteObjects)."""
     targets = args.delete.targets
-    deletions: list[Deletion] = []
+    outcomes: list[Outcome] = []
     for start in range(0, len(targets), _AT_ONCE):
-        deletions += await asyncio.gather(*(_delete(call, target) for target in targets[start : start + _AT_ONCE]))
-    return Result(document=delete_result(deletions, quiet=args.delete.quiet))
+        outcomes += await asyncio.gather(*(_delete(call, target) for target in targets[start : start + _AT_ONCE]))
+    return Result(document=delete_result(outcomes, quiet=args.delete.quiet))

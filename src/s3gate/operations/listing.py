@@ -1,4 +1,4 @@
-"""ListObjects, ListObjectsV2 and ListObjectVersions."""
+"""ListObjects and ListObjectsV2, and what ListObjectVersions shares with them."""
 
 from __future__ import annotations
 
@@ -6,28 +6,20 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from s3gate.core.errors import S3Error
-from s3gate.core.values import NULL_VERSION, Owner
+from s3gate.core.values import Owner
 from s3gate.operations.binding import Query
 from s3gate.operations.call import Call
 from s3gate.operations.continuation import read_token, write_token
 from s3gate.operations.registry import Level, operation
 from s3gate.operations.result import Result
 from s3gate.storage.backend import ListPage, ListQuery
-from s3gate.xml.listing import (
-    ListingPage,
-    ListingQuery,
-    list_bucket_result_v1,
-    list_bucket_result_v2,
-    list_versions_result,
-)
+from s3gate.xml.listing import ListingPage, ListingQuery, list_bucket_result_v1, list_bucket_result_v2
 
 __all__ = [
-    "ListObjectVersionsArgs",
     "ListObjectsArgs",
     "ListObjectsV2Args",
     "ListingArgs",
     "encoding_type",
-    "list_object_versions",
     "list_objects",
     "list_objects_v2",
     "prefix_around",
@@ -147,40 +139,5 @@ async def list_objects_v2(call: Call, args: ListObjectsV2Args) -> Result:
         token=args.continuation_token,
         next_token=write_token(page.last, is_prefix=page.last_is_prefix) if page.truncated else None,
         start_after=args.start_after,
-    )
-    return Result(document=document)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListObjectVersionsArgs(ListingArgs):
-    """What ListObjectVersions is asked."""
-
-    key_marker: Annotated[str, Query("key-marker")] = ""
-    version_id_marker: Annotated[str, Query("version-id-marker")] = ""
-
-
-@operation("GET ?versions", level=Level.BUCKET, action="s3:ListBucketVersions")
-async def list_object_versions(call: Call, args: ListObjectVersionsArgs) -> Result:
-    """A page of the versions in a bucket (ListObjectVersions): every object once, for none was ever versioned.
-
-    As a key has no version behind its only one, `version-id-marker` has nothing to add to `key-marker`.
-    """
-    if args.version_id_marker and not args.key_marker:
-        raise S3Error(
-            "InvalidArgument",
-            "A version-id marker cannot be specified without a key marker.",
-            ArgumentName="version-id-marker",
-            ArgumentValue=args.version_id_marker,
-        )
-    past = prefix_around(args.key_marker, args.prefix, args.delimiter)
-    page = await _page(call, args, after=args.key_marker, past=past)
-    following = ("", "")
-    if page.truncated:
-        following = (page.last, "" if page.last_is_prefix else NULL_VERSION)
-    document = list_versions_result(
-        args.query,
-        _shown(page, call.here.owner),
-        markers=(args.key_marker, args.version_id_marker),
-        next_markers=following,
     )
     return Result(document=document)

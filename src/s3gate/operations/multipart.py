@@ -76,6 +76,7 @@ def _checksum_kind(args: CreateMultipartUploadArgs) -> tuple[str, str]:
 async def create_multipart_upload(call: Call, args: CreateMultipartUploadArgs) -> Result:
     """Begin an upload in parts (CreateMultipartUpload)."""
     check_key(args.key)
+    args.require_tagging(call, args.key)
     name, kind = _checksum_kind(args)
     chosen = args.checksum_algorithm is not None
     upload = Upload(

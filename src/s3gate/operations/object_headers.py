@@ -12,6 +12,7 @@ from s3gate.core.errors import S3Error
 from s3gate.core.values import Bucket, ObjectRecord, Owner
 from s3gate.operations.binding import Header, UserMetadata
 from s3gate.operations.call import Call
+from s3gate.operations.tag_sets import tagging_header
 
 __all__ = [
     "DEFAULT_CONTENT_TYPE",
@@ -91,6 +92,7 @@ class ObjectHeaders:
     expires: Annotated[str | None, Header("expires")] = None
     storage_class: Annotated[str | None, Header("x-amz-storage-class", parse=storage_class)] = None
     acl: Annotated[str | None, Header("x-amz-acl", parse=canned_acl)] = None
+    tags: Annotated[Mapping[str, str], Header("x-amz-tagging", parse=tagging_header)] = field(default_factory=dict)
     metadata: Annotated[Mapping[str, str], UserMetadata()] = field(default_factory=dict)
 
     @property
@@ -120,7 +122,13 @@ class ObjectHeaders:
             user_metadata=dict(self.metadata),
             storage_class=self.storage_class or "STANDARD",
             owner=None if owner == call.here.owner else owner,
+            tags=self.tags,
         )
+
+    def require_tagging(self, call: Call, key: str) -> None:
+        """Raise AccessDenied for an object with tags unless the caller may tag it too ("PutObject", Permissions)."""
+        if self.tags:
+            call.require("s3:PutObjectTagging", call.here, key)
 
 
 def holder(record: ObjectRecord, bucket: Bucket) -> Owner:

@@ -17,7 +17,7 @@ from s3gate.operations.call import Call
 from s3gate.operations.object_headers import checksum_headers, object_headers
 from s3gate.operations.registry import Level, operation
 from s3gate.operations.result import Content, Result
-from s3gate.operations.version_ids import check_current, version_id
+from s3gate.operations.version_ids import shown_version, version_id
 
 __all__ = ["ReadArgs", "get_object", "head_object"]
 
@@ -81,7 +81,6 @@ def _check_args(call: Call, args: ReadArgs) -> dict[str, str]:
     overrides = args.overrides
     if overrides and call.caller.anonymous:
         raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
-    check_current(args.version_id, args.key)
     return overrides
 
 
@@ -119,10 +118,12 @@ def _slice(record: ObjectRecord, args: ReadArgs) -> _Slice:
     return _Slice(None, record.size, {}, record.checksum)
 
 
-def _answer(record: ObjectRecord, args: ReadArgs, overrides: dict[str, str]) -> tuple[int, dict[str, str], _Slice]:
+def _answer(
+    call: Call, record: ObjectRecord, args: ReadArgs, overrides: dict[str, str]
+) -> tuple[int, dict[str, str], _Slice]:
     args.condition.check_read(record)
     chosen = _slice(record, args)
-    headers = object_headers(record) | chosen.headers | overrides
+    headers = object_headers(record) | shown_version(call.here, record) | chosen.headers | overrides
     headers["content-length"] = str(chosen.length)
     if (args.checksum_mode or "").upper() == "ENABLED":
         headers |= checksum_headers(chosen.checksum)
@@ -132,13 +133,13 @@ def _answer(record: ObjectRecord, args: ReadArgs, overrides: dict[str, str]) -> 
     return 206, headers, chosen
 
 
-@operation("GET", level=Level.OBJECT)
+@operation("GET", level=Level.OBJECT, version_action="s3:GetObjectVersion")
 async def get_object(call: Call, args: ReadArgs) -> Result:
     """The bytes of an object with its headers (GetObject); they come from the version that was opened."""
     overrides = _check_args(call, args)
-    reader = await call.storage.open_object(call.here, args.key)
+    reader = await call.storage.open_object(call.here, args.key, args.version_id)
     try:
-        status, headers, chosen = _answer(reader.record, args, overrides)
+        status, headers, chosen = _answer(call, reader.record, args, overrides)
     except BaseException:
         await reader.close()
         raise
@@ -146,10 +147,10 @@ async def get_object(call: Call, args: ReadArgs) -> Result:
     return Result(status, headers, content=Content(reader, start, chosen.length))
 
 
-@operation("HEAD", level=Level.OBJECT, action="s3:GetObject")
+@operation("HEAD", level=Level.OBJECT, action="s3:GetObject", version_action="s3:GetObjectVersion")
 async def head_object(call: Call, args: ReadArgs) -> Result:
     """The headers that GetObject would send (HeadObject)."""
     overrides = _check_args(call, args)
-    record = await call.storage.stat_object(call.here, args.key)
-    status, headers, _ = _answer(record, args, overrides)
+    record = await call.storage.stat_object(call.here, args.key, args.version_id)
+    status, headers, _ = _answer(call, record, args, overrides)
     return Result(status, headers)

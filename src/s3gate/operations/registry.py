@@ -80,7 +80,8 @@ class Operation:
     """An S3 operation as data.
 
     `queries` and `headers` are all the names it knows, `prefixes` those of families of headers. `finds_bucket` tells
-    whether its bucket must be there before it runs. `implemented` is false for one that only answers NotImplemented.
+    whether its bucket must be there before it runs. `version_action` is the permission that it takes instead of
+    `action` when the request names a version. `implemented` is false for one that only answers NotImplemented.
     """
 
     name: str
@@ -95,7 +96,12 @@ class Operation:
     queries: frozenset[str]
     headers: frozenset[str]
     prefixes: tuple[str, ...]
+    version_action: str = ""
     implemented: bool = True
+
+    def permission(self, query: Mapping[str, str]) -> str:
+        """The action that a request with these parameters takes."""
+        return self.version_action if self.version_action and "versionId" in query else self.action
 
     @property
     def finds_bucket(self) -> bool:
@@ -147,6 +153,7 @@ def declare(
     args: type,
     needs: Iterable[str] = (),
     action: str = "",
+    version_action: str = "",
     reads: Iterable[str] = (),
     implemented: bool = True,
 ) -> Operation:
@@ -173,12 +180,19 @@ def declare(
         queries=subresources | {name for name in selectors | read if not _is_header(name)} | binder.queries,
         headers=_HARMLESS_HEADERS | {name for name in selectors | read if _is_header(name)} | binder.headers,
         prefixes=tuple(prefixes),
+        version_action=version_action,
         implemented=implemented,
     )
 
 
 def operation(
-    route: str, *, level: Level, needs: Iterable[str] = (), action: str = "", reads: Iterable[str] = ()
+    route: str,
+    *,
+    level: Level,
+    needs: Iterable[str] = (),
+    action: str = "",
+    version_action: str = "",
+    reads: Iterable[str] = (),
 ) -> Callable[[Handler], Operation]:
     """Turn an async function `(call, args) -> Result` into an `Operation` named after it.
 
@@ -187,6 +201,7 @@ def operation(
         level: what the path names.
         needs: selectors, the query parameters and x-amz-* headers that must be there.
         action: the permission it takes; `s3:` and its name by default.
+        version_action: the permission it takes instead where the request has a `versionId`; the same by default.
         reads: parameters and headers that the function reads from `call.wire` itself, beside those of its arguments;
             `x-amz-checksum-*` stands for every header that begins so. Arguments with a document imply that one.
     """
@@ -194,7 +209,17 @@ def operation(
     def decorate(handler: Handler) -> Operation:
         name = "".join(word.title() for word in handler.__name__.split("_"))
         args = get_type_hints(handler)[list(inspect.signature(handler).parameters)[1]]
-        return declare(name, route, level=level, handler=handler, args=args, needs=needs, action=action, reads=reads)
+        return declare(
+            name,
+            route,
+            level=level,
+            handler=handler,
+            args=args,
+            needs=needs,
+            action=action,
+            version_action=version_action,
+            reads=reads,
+        )
 
     return decorate
 

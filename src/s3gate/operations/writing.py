@@ -15,6 +15,7 @@ from s3gate.operations.object_headers import ObjectHeaders, checksum_headers, qu
 from s3gate.operations.preconditions import check_early
 from s3gate.operations.registry import Level, operation
 from s3gate.operations.result import Result
+from s3gate.operations.version_ids import written_version
 
 __all__ = ["PutObjectArgs", "put_object"]
 
@@ -38,6 +39,7 @@ class PutObjectArgs(ObjectHeaders):
 async def put_object(call: Call, args: PutObjectArgs) -> Result:
     """Store the body as an object (PutObject): staged, verified, and only then made the object at its key."""
     check_key(args.key)
+    args.require_tagging(call, args.key)
     template = args.template(call)
     intake = object_intake(call)
     await check_early(call, args.key, args.condition)
@@ -45,4 +47,5 @@ async def put_object(call: Call, args: PutObjectArgs) -> Result:
         await receive(call, stage, intake)
         record = replace(template, etag=intake.etag, size=intake.size, checksum=intake.checksum)
         stored = await call.storage.commit_object(call.here, stage, args.key, record, args.condition)
-    return Result(headers={"etag": quoted(stored.etag)} | checksum_headers(stored.checksum))
+    headers = {"etag": quoted(stored.etag)} | checksum_headers(stored.checksum) | written_version(stored)
+    return Result(headers=headers)

@@ -34,8 +34,11 @@ class RequestBody:
         length = headers.get("content-length", "")
         self._receive = receive
         self._length = int(length) if length.isdigit() else None
-        self._ended = self._length == 0 or (self._length is None and "transfer-encoding" not in headers)
         self._expects = headers.get("expect", "").lower() == "100-continue"
+        # A client that expects `100 Continue` gets it before an empty body too: botocore takes the answer that comes
+        # instead for the one to its next request.
+        nothing = self._length == 0 and not self._expects
+        self._ended = nothing or (self._length is None and "transfer-encoding" not in headers)
         self._asked = False
         self._received = 0
 

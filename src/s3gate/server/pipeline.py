@@ -85,7 +85,7 @@ class Pipeline:
         caller = acting(who.caller, open_access=gateway.open_access)
         bucket = await self._find_bucket(op, target.bucket, request.headers)
         require = partial(authorize, caller, read_only=gateway.read_only)
-        require(op.action, bucket, target.key)
+        require(op.permission(request.query), bucket, target.key)
         call = Call(request, caller, bucket, gateway.storage, body, who.payload, gateway.rules, require)
         args = await op.binder.bind(target.bucket, target.key, request, read=partial(read_document, call))
         return await op.handler(call, args)

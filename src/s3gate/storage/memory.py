@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from s3gate.core.checksums import Buffer
 from s3gate.core.clock import now_ns
 from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
-from s3gate.core.values import NULL_VERSION, Bucket, ObjectRecord, Owner, Part, Upload
-from s3gate.storage.backend import ListPage, ListQuery, ObjectReader, Stage, Through
-from s3gate.storage.rollup import collect
+from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, Upload
+from s3gate.storage.backend import (
+    Deletion,
+    ListPage,
+    ListQuery,
+    ObjectReader,
+    Stage,
+    Through,
+    VersionPage,
+    VersionQuery,
+)
+from s3gate.storage.memory_versions import Version, Versions
 
 __all__ = ["MemoryBackend"]
 
 _CHUNK = 256 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """A version of an object. It is never changed, only replaced: who holds it keeps record and bytes together."""
-
-    record: ObjectRecord
-    data: bytes
 
 
 @dataclass(slots=True)
@@ -37,50 +38,15 @@ class _UploadState:
 @dataclass(slots=True)
 class _BucketState:
     bucket: Bucket
-    objects: dict[str, _Object] = field(default_factory=dict)
-    keys: list[bytes] = field(default_factory=list)  # of objects, as UTF-8, sorted
+    objects: Versions = field(default_factory=Versions)
     uploads: dict[str, _UploadState] = field(default_factory=dict)
 
-    def put(self, key: str, item: _Object) -> None:
-        if key not in self.objects:
-            insort(self.keys, key.encode())
-        self.objects[key] = item
-
-    def remove(self, key: str) -> None:
-        if self.objects.pop(key, None) is not None:
-            del self.keys[bisect_left(self.keys, key.encode())]
-
-    def find(self, key: str) -> _Object:
-        try:
-            return self.objects[key]
-        except KeyError:
-            raise S3Error("NoSuchKey", Key=key) from None
-
-    def record(self, key: str) -> ObjectRecord | None:
-        item = self.objects.get(key)
-        return None if item is None else item.record
-
-
-class _Cursor:
-    """Walks the sorted keys of a bucket from where a query begins."""
-
-    def __init__(self, keys: list[bytes], query: ListQuery) -> None:
-        self._keys = keys
-        self._at = max(bisect_right(keys, query.after.encode()), bisect_left(keys, query.prefix.encode()))
-
-    def next(self) -> bytes | None:
-        if self._at == len(self._keys):
-            return None
-        self._at += 1
-        return self._keys[self._at - 1]
-
-    def skip(self, prefix: bytes) -> None:
-        # Keys cut to the prefix's length are still in order, and those that begin with it are then equal to it.
-        self._at = bisect_right(self._keys, prefix, lo=self._at, key=lambda key: key[: len(prefix)])
+    def commit(self, key: str, record: ObjectRecord, data: bytes, condition: WriteCondition) -> ObjectRecord:
+        return self.objects.commit(self.bucket.versioning, key, record, data, condition)
 
 
 class _Reader:
-    def __init__(self, item: _Object) -> None:
+    def __init__(self, item: Version) -> None:
         self._item = item
 
     @property
@@ -132,7 +98,6 @@ class MemoryBackend:
 
     def __init__(self) -> None:
         self._buckets: dict[str, _BucketState] = {}
-        self._sequence = 0
 
     async def start(self) -> None:
         """Nothing is to be opened."""
@@ -165,6 +130,15 @@ class MemoryBackend:
             raise S3Error("BucketNotEmpty", BucketName=bucket.name)
         del self._buckets[bucket.name]
 
+    async def put_document(self, bucket: Bucket, kind: str, data: bytes) -> None:
+        """Keep a document of the bucket, in place of an earlier one of its kind."""
+        self._set_documents(bucket, {**self._bucket(bucket.name).bucket.documents, kind: bytes(data)})
+
+    async def delete_document(self, bucket: Bucket, kind: str) -> None:
+        """Remove a document; removing what is not there succeeds."""
+        documents = self._bucket(bucket.name).bucket.documents
+        self._set_documents(bucket, {name: data for name, data in documents.items() if name != kind})
+
     # --- objects
     @asynccontextmanager
     async def stage(self, bucket: Bucket) -> AsyncIterator[Stage]:
@@ -176,36 +150,40 @@ class MemoryBackend:
         self, bucket: Bucket, stage: Stage, key: str, record: ObjectRecord, condition: WriteCondition
     ) -> ObjectRecord:
         """Make the staged bytes the object at `key`."""
-        return self._commit(self._bucket(bucket.name), key, record, _staged(stage), condition)
+        return self._bucket(bucket.name).commit(key, record, _staged(stage), condition)
 
-    async def open_object(self, bucket: Bucket, key: str) -> ObjectReader:
-        """The current version of the object, else NoSuchKey."""
-        return _Reader(self._bucket(bucket.name).find(key))
+    async def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:
+        """The current version of the object, or the one with this id."""
+        return _Reader(self._bucket(bucket.name).objects.find(key, version_id))
 
-    async def stat_object(self, bucket: Bucket, key: str) -> ObjectRecord:
-        """The record of the current version, else NoSuchKey."""
-        return self._bucket(bucket.name).find(key).record
+    async def stat_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectRecord:
+        """The record of the current version, or of the one with this id."""
+        return self._bucket(bucket.name).objects.find(key, version_id).record
 
     async def update_object(
-        self, bucket: Bucket, key: str, change: Callable[[ObjectRecord], ObjectRecord]
+        self,
+        bucket: Bucket,
+        key: str,
+        change: Callable[[ObjectRecord], ObjectRecord],
+        version_id: str | None = None,
     ) -> ObjectRecord:
-        """Replace the record of the current version in place."""
-        state = self._bucket(bucket.name)
-        item = state.find(key)
-        record = change(item.record)
-        state.put(key, _Object(record, item.data))
-        return record
+        """Replace the record of a version in place."""
+        return self._bucket(bucket.name).objects.update(key, version_id, change)
 
-    async def delete_object(self, bucket: Bucket, key: str, condition: WriteCondition) -> None:
-        """Remove the object; deleting what is not there succeeds (unless If-Match)."""
+    async def delete_object(
+        self, bucket: Bucket, key: str, condition: WriteCondition, version_id: str | None = None
+    ) -> Deletion:
+        """Remove the object, or one version of it, or put a delete marker over it."""
         state = self._bucket(bucket.name)
-        condition.check(state.record(key))
-        state.remove(key)
+        return state.objects.delete(state.bucket.versioning, key, version_id, condition)
+
+    async def list_versions(self, bucket: Bucket, query: VersionQuery) -> VersionPage:
+        """A page of all versions and delete markers."""
+        return self._bucket(bucket.name).objects.list_versions(query)
 
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
         """A page of the listing."""
-        state = self._bucket(bucket.name)
-        return collect(_Cursor(state.keys, query), query, lambda keys: [state.record(key) for key in keys])
+        return self._bucket(bucket.name).objects.list_objects(query)
 
     # --- multipart uploads
     async def create_upload(self, bucket: Bucket, upload: Upload) -> None:
@@ -252,7 +230,7 @@ class MemoryBackend:
                 raise S3Error("InvalidPart", UploadId=upload.id, PartNumber=part.number, ETag=part.etag)
             data += piece
         state = self._bucket(bucket.name)
-        committed = self._commit(state, upload.key, record, bytes(data), condition)
+        committed = state.commit(upload.key, record, bytes(data), condition)
         del state.uploads[upload.id]
         return committed
 
@@ -274,11 +252,6 @@ class MemoryBackend:
             raise S3Error("NoSuchUpload", UploadId=upload_id)
         return state
 
-    def _commit(
-        self, state: _BucketState, key: str, record: ObjectRecord, data: bytes, condition: WriteCondition
-    ) -> ObjectRecord:
-        condition.check(state.record(key))
-        self._sequence += 1
-        stored = replace(record, modified_ns=now_ns(), version_id=NULL_VERSION, sequence=self._sequence)
-        state.put(key, _Object(stored, data))
-        return stored
+    def _set_documents(self, bucket: Bucket, documents: dict[str, bytes]) -> None:
+        state = self._bucket(bucket.name)
+        state.bucket = replace(state.bucket, documents=MappingProxyType(documents))

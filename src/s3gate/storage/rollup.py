@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import Protocol
 
-from s3gate.core.values import ObjectRecord
-from s3gate.storage.backend import Listed, ListPage, ListQuery
+from s3gate.core.values import NULL_VERSION, ObjectRecord
+from s3gate.storage.backend import Listed, ListedVersion, ListPage, ListQuery, VersionPage, VersionQuery
+from s3gate.storage.versions import version_order
 
-__all__ = ["KeyCursor", "collect"]
+__all__ = ["KeyCursor", "collect", "collect_versions"]
+
+# All versions and delete markers of a key that are committed and can be read, newest first.
+LoadVersions = Callable[[str], Sequence[ObjectRecord]]
 
 
 class KeyCursor(Protocol):
@@ -59,7 +64,80 @@ def collect(cursor: KeyCursor, query: ListQuery, load: Callable[[list[str]], lis
     return page
 
 
-def _entries(cursor: KeyCursor, query: ListQuery) -> Iterator[tuple[str, bool]]:
+def collect_versions(cursor: KeyCursor, query: VersionQuery, load: LoadVersions) -> VersionPage:
+    """The page of versions that `query` asks for.
+
+    Args:
+        cursor: stands before the first key that is not less than `query.after_key` and not less than `query.prefix`.
+            It gives every key that has a version or a delete marker, and may run on behind the keys with the prefix.
+        query: what to list. With a limit of 0 the page is empty and not truncated.
+        load: gives the versions of a key, none for one that is gone. Such a key is left out and the next one takes its
+            place, so that only the last page is short.
+
+    A common prefix is given without loading a version. Memory is that of a page and of the versions of one key.
+    """
+    page = VersionPage()
+    if query.limit <= 0:
+        return page
+    for entry in _version_entries(cursor, query, load):
+        if len(page.versions) + len(page.prefixes) == query.limit:
+            page.truncated = True
+            return page
+        if isinstance(entry, str):
+            page.last, page.last_version = entry, ""
+            page.prefixes.append(entry)
+        else:
+            page.last, page.last_version = entry.key, entry.record.version_id
+            page.versions.append(entry)
+    return page
+
+
+class _Behind:
+    """A cursor that leaves out the key of the marker, unless versions of it are left to be given."""
+
+    def __init__(self, cursor: KeyCursor, query: VersionQuery, load: LoadVersions) -> None:
+        self._cursor = cursor
+        self._query = query
+        self._marker = query.after_key.encode()
+        self._load = load
+
+    def next(self) -> bytes | None:
+        key = self._cursor.next()
+        if key is None or key != self._marker:
+            return key
+        records = self._load(self._query.after_key)
+        return key if _given(records, self._query.after_version) < len(records) else self._cursor.next()
+
+    def skip(self, prefix: bytes) -> None:
+        self._cursor.skip(prefix)
+
+
+def _version_entries(cursor: KeyCursor, query: VersionQuery, load: LoadVersions) -> Iterator[ListedVersion | str]:
+    """Versions and common prefixes in order."""
+    load = lru_cache(maxsize=1)(load)  # the key of the marker is asked for twice
+    for name, is_prefix in _entries(_Behind(cursor, query, load), query):
+        if is_prefix:
+            yield name
+            continue
+        records = load(name)
+        first = _given(records, query.after_version) if name == query.after_key else 0
+        for n in range(first, len(records)):
+            yield ListedVersion(name, records[n], latest=n == 0)
+
+
+def _given(records: Sequence[ObjectRecord], after_version: str) -> int:
+    """How many of a key's versions stand up to the marker `after_version`.
+
+    Ids ascend from the newest version to the oldest, so that one that is gone still has its place. Where the version
+    "null" is gone nobody knows its place: no version is left then.
+    """
+    if after_version in ("", NULL_VERSION):
+        found = [n for n, record in enumerate(records, 1) if record.version_id == after_version]
+        return found[0] if found else len(records)
+    return max((n for n, record in enumerate(records, 1) if version_order(record) <= after_version), default=0)
+
+
+def _entries(cursor: KeyCursor, query: ListQuery | VersionQuery) -> Iterator[tuple[str, bool]]:
     """Keys and common prefixes in order, each with whether it is a common prefix.
 
     UTF-8 is self-synchronizing, so that a delimiter found in the bytes is one of the text.

@@ -1,21 +1,16 @@
-"""Documents of buckets: their list, their creation, their place and their versioning."""
+"""Documents of buckets: their list, their creation and their place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from s3gate.core.clock import iso_date
 from s3gate.core.values import Bucket, Owner
 from s3gate.xml.codec import S3Xml
 from s3gate.xml.writer import document, element, escape, nested, owner
 
-__all__ = [
-    "CreateBucketConfiguration",
-    "VersioningConfiguration",
-    "list_all_my_buckets_result",
-    "location_constraint",
-]
+__all__ = ["CreateBucketConfiguration", "list_all_my_buckets_result", "location_constraint"]
 
 
 class CreateBucketConfiguration(S3Xml):
@@ -25,15 +20,6 @@ class CreateBucketConfiguration(S3Xml):
     unsupported: ClassVar[frozenset[str]] = frozenset({"Location", "Bucket", "Tags"})
 
     location_constraint: str | None = None
-
-
-class VersioningConfiguration(S3Xml):
-    """The versioning state of a bucket: no `status` means that versioning was never enabled."""
-
-    root: ClassVar[str] = "VersioningConfiguration"
-    unsupported: ClassVar[frozenset[str]] = frozenset({"MfaDelete"})
-
-    status: Literal["Enabled", "Suspended"] | None = None
 
 
 def list_all_my_buckets_result(

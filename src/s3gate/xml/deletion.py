@@ -10,7 +10,7 @@ from s3gate.core.errors import S3Error
 from s3gate.xml.codec import Element, children, malformed, read, text_of
 from s3gate.xml.writer import document, element, nested
 
-__all__ = ["MAX_KEYS", "Delete", "Deletion", "Target", "delete_result"]
+__all__ = ["MAX_KEYS", "Delete", "Outcome", "Target", "delete_result"]
 
 # "The request can contain a list of up to 1,000 keys that you want to delete" (DeleteObjects).
 MAX_KEYS = 1000
@@ -74,22 +74,24 @@ def _target(node: Element) -> Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Deletion:
-    """What became of a target: `error` is None where it is gone."""
+class Outcome:
+    """What became of a target: `error` is None where it is gone. `marker` is the delete marker made or removed."""
 
     target: Target
+    marker: str = ""
     error: S3Error | None = None
 
 
-def delete_result(deletions: Iterable[Deletion], *, quiet: bool) -> bytes:
+def delete_result(outcomes: Iterable[Outcome], *, quiet: bool) -> bytes:
     """The answer of DeleteObjects, in the order of the request, what was deleted before what was not."""
     deleted: list[str] = []
     failed: list[str] = []
-    for deletion in deletions:
-        target, error = deletion.target, deletion.error
+    for outcome in outcomes:
+        target, error = outcome.target, outcome.error
         which = element("Key", target.key) + element("VersionId", target.version_id)
         if error is not None:
             failed.append(nested("Error", which, element("Code", error.code), element("Message", error.message)))
         elif not quiet:
-            deleted.append(nested("Deleted", which))
+            marker = element("DeleteMarker", True) + element("DeleteMarkerVersionId", outcome.marker)
+            deleted.append(nested("Deleted", which, marker if outcome.marker else ""))
     return document("DeleteResult", *deleted, *failed)

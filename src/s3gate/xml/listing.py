@@ -10,9 +10,16 @@ from dataclasses import dataclass
 
 from s3gate.core.clock import iso_date
 from s3gate.core.values import ObjectRecord, Owner
-from s3gate.xml.writer import document, element, encode_key, escape, nested, owner
+from s3gate.xml.writer import document, element, encode_key, escape, owner
 
-__all__ = ["ListingPage", "ListingQuery", "list_bucket_result_v1", "list_bucket_result_v2", "list_versions_result"]
+__all__ = [
+    "ListingPage",
+    "ListingQuery",
+    "VersionsPage",
+    "list_bucket_result_v1",
+    "list_bucket_result_v2",
+    "list_versions_result",
+]
 
 Entry = tuple[str, ObjectRecord]
 
@@ -39,6 +46,16 @@ class ListingPage:
     prefixes: Sequence[str]
     truncated: bool
     owner: Owner | None
+
+
+@dataclass(frozen=True, slots=True)
+class VersionsPage:
+    """Keys with the record of a version or delete marker and whether it is the latest, in the order of the listing."""
+
+    versions: Sequence[tuple[str, ObjectRecord, bool]]
+    prefixes: Sequence[str]
+    truncated: bool
+    owner: Owner
 
 
 def _encoder(query: ListingQuery) -> Callable[[str], str]:
@@ -69,7 +86,7 @@ def _contents(page: ListingPage, encode: Callable[[str], str]) -> Iterable[str]:
     return [f"<Contents><Key>{encode(key)}</Key>{_body(record, page.owner)}</Contents>" for key, record in page.objects]
 
 
-def _prefixes(page: ListingPage, encode: Callable[[str], str]) -> Iterable[str]:
+def _prefixes(page: ListingPage | VersionsPage, encode: Callable[[str], str]) -> Iterable[str]:
     return [f"<CommonPrefixes><Prefix>{encode(prefix)}</Prefix></CommonPrefixes>" for prefix in page.prefixes]
 
 
@@ -77,7 +94,9 @@ def _optional(name: str, value: str, encode: Callable[[str], str]) -> str:
     return f"<{name}>{encode(value)}</{name}>" if value else ""
 
 
-def _echo(query: ListingQuery, page: ListingPage, encode: Callable[[str], str], *, prefix: str = "") -> str:
+def _echo(
+    query: ListingQuery, page: ListingPage | VersionsPage, encode: Callable[[str], str], *, prefix: str = ""
+) -> str:
     """What the answers of all listings tell of their request; `prefix` where it is not encoded like the rest."""
     return (
         f"{element('Name', query.bucket)}<Prefix>{prefix or encode(query.prefix)}</Prefix>"
@@ -121,14 +140,25 @@ def list_bucket_result_v2(
     )
 
 
+def _version(key: str, record: ObjectRecord, *, latest: bool, owner: Owner) -> str:
+    which = (
+        f"<Key>{key}</Key><VersionId>{escape(record.version_id)}</VersionId>"
+        f"<IsLatest>{'true' if latest else 'false'}</IsLatest>"
+    )
+    if not record.delete_marker:
+        return f"<Version>{which}{_body(record, owner)}</Version>"
+    modified = iso_date(record.modified_ns)
+    return f"<DeleteMarker>{which}<LastModified>{modified}</LastModified>{_owner(record, owner)}</DeleteMarker>"
+
+
 def list_versions_result(
     query: ListingQuery,
-    page: ListingPage,
+    page: VersionsPage,
     *,
     markers: tuple[str, str],
     next_markers: tuple[str, str],
 ) -> bytes:
-    """The answer of ListObjectVersions for a bucket where every object has one version.
+    """The answer of ListObjectVersions: versions and delete markers stand among one another.
 
     Markers are pairs of key and version id; those of `next_markers` are left out where they are empty.
     """
@@ -140,15 +170,6 @@ def list_versions_result(
         element("VersionIdMarker", markers[1]),
         _optional("NextKeyMarker", next_markers[0], encode),
         _optional("NextVersionIdMarker", next_markers[1], escape),
-        *(
-            nested(
-                "Version",
-                f"<Key>{encode(key)}</Key>",
-                element("VersionId", record.version_id),
-                "<IsLatest>true</IsLatest>",
-                _body(record, page.owner),
-            )
-            for key, record in page.objects
-        ),
+        *(_version(encode(key), record, latest=latest, owner=page.owner) for key, record, latest in page.versions),
         *_prefixes(page, encode),
     )

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.coroutines import pytest_pyfunc_call, runner  # noqa: F401 - the hook and the fixture
 
 from support.operations import ALICE, Bench
 
 
 @pytest.fixture
-def bench(runner: asyncio.Runner) -> Bench:  # noqa: F811 - the fixture
+def bench(runner: asyncio.Runner) -> Bench:
     """A gateway in small with the empty bucket `b` of the caller's."""
     bench = Bench()
     runner.run(bench.storage.create_bucket("b", ALICE, "us-east-1"))

@@ -97,10 +97,6 @@ async def test_an_empty_bucket_goes_and_a_full_one_stays(bench: Bench) -> None:
     assert (await bench.fails("DELETE", "/b")).code == "NoSuchBucket"
 
 
-async def test_a_bucket_was_never_versioned(bench: Bench) -> None:
-    assert texts(await bench("GET", "/b", "versioning"), "Status") == []
-
-
 async def test_callers_see_their_own_buckets_and_an_administrator_all(bench: Bench) -> None:
     bench.caller = Caller(BOB, "readwrite", "BK")
     await bench("PUT", "/bobs")

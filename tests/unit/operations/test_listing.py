@@ -1,4 +1,4 @@
-"""ListObjects, ListObjectsV2 and ListObjectVersions."""
+"""ListObjects and ListObjectsV2."""
 
 from __future__ import annotations
 
@@ -129,7 +129,6 @@ async def test_a_token_counts_and_start_after_is_only_told_again(bench: Bench) -
         "encoding-type=base64",
         "list-type=1",
         "list-type=2&continuation-token=blah",
-        "versions&version-id-marker=null",
     ],
 )
 async def test_what_cannot_be_asked_is_an_invalid_argument(bench: Bench, query: str) -> None:
@@ -154,28 +153,6 @@ async def test_owners_are_told_by_the_first_version_and_on_request(bench: Bench)
     assert texts(await bench("GET", "/b", "list-type=2"), "Contents/Owner") == []
     assert texts(await bench("GET", "/b", "list-type=2&fetch-owner=true"), "Contents/Owner/DisplayName") == ["alice"]
     assert texts(await bench("GET", "/b", "list-type=2&fetch-owner=false"), "Contents/Owner") == []
-
-
-async def test_every_object_is_its_own_latest_version_null(bench: Bench) -> None:
-    await fill(bench)
-    page = await bench("GET", "/b", "versions")
-    assert texts(page, "Version/Key") == KEYS
-    assert set(texts(page, "Version/VersionId")) == {"null"}
-    assert set(texts(page, "Version/IsLatest")) == {"true"}
-
-
-async def test_versions_come_in_pages(bench: Bench) -> None:
-    await fill(bench)
-    first = await bench("GET", "/b", "versions&max-keys=2")
-    assert texts(first, "Version/Key") == KEYS[:2]
-    assert (one(first, "NextKeyMarker"), one(first, "NextVersionIdMarker")) == ("boo/bar", "null")
-    second = await bench("GET", "/b", "versions&key-marker=boo/bar&version-id-marker=null")
-    assert texts(second, "Version/Key") == KEYS[2:]
-    rolled = await bench("GET", "/b", "versions&delimiter=/&max-keys=2")
-    assert texts(rolled, "CommonPrefixes/Prefix") == ["boo/"]
-    assert (one(rolled, "NextKeyMarker"), one(rolled, "NextVersionIdMarker")) == ("boo/", None)
-    last = await bench("GET", "/b", "versions&delimiter=/&key-marker=boo/")
-    assert (texts(last, "Version/Key"), texts(last, "CommonPrefixes/Prefix")) == ([], ["cquux/"])
 
 
 TEXT = st.text("a/b", max_size=6)

@@ -168,7 +168,7 @@ async def test_a_reader_is_closed_when_the_answer_is_a_refusal(bench: Bench) -> 
         async def close(self) -> None:
             closed.append(True)
 
-    async def open_object(bucket: object, key: str) -> Watched:
+    async def open_object(bucket: object, key: str, version_id: str | None = None) -> Watched:
         return Watched()
 
     bench.storage.open_object = open_object  # type: ignore[method-assign,assignment]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3gate.core.errors import S3Error
-from s3gate.xml.buckets import CreateBucketConfiguration, VersioningConfiguration, location_constraint
+from s3gate.xml.buckets import CreateBucketConfiguration, location_constraint
 from support.operations import tree
 
 
@@ -27,8 +27,3 @@ def test_what_makes_another_kind_of_bucket_is_not_implemented(element: str) -> N
     with pytest.raises(S3Error) as caught:
         CreateBucketConfiguration.parse(f"<CreateBucketConfiguration><{element}/></CreateBucketConfiguration>".encode())
     assert caught.value.code == "NotImplemented"
-
-
-def test_a_bucket_that_was_never_versioned_has_an_empty_configuration() -> None:
-    assert len(tree(VersioningConfiguration().render())) == 0
-    assert tree(VersioningConfiguration(status="Enabled").render()).findtext("Status") == "Enabled"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3gate.core.errors import S3Error
-from s3gate.xml.deletion import Delete, Deletion, Target, delete_result
+from s3gate.xml.deletion import Delete, Outcome, Target, delete_result
 
 
 def refused(body: bytes) -> str:
@@ -52,8 +52,8 @@ def test_what_is_not_such_a_document_is_malformed(body: bytes) -> None:
 
 
 def test_the_result_names_what_was_deleted_and_what_was_not() -> None:
-    outcome = [Deletion(Target("a")), Deletion(Target("b<", "null"), S3Error("AccessDenied"))]
-    document = delete_result(outcome, quiet=False)
+    outcomes = [Outcome(Target("a")), Outcome(Target("b<", "null"), error=S3Error("AccessDenied"))]
+    document = delete_result(outcomes, quiet=False)
     assert b"<Deleted><Key>a</Key></Deleted>" in document
     assert (
         b"<Error><Key>b&lt;</Key><VersionId>null</VersionId><Code>AccessDenied</Code><Message>Access Denied</Message>"
@@ -62,6 +62,12 @@ def test_the_result_names_what_was_deleted_and_what_was_not() -> None:
 
 
 def test_a_quiet_result_names_failures_only() -> None:
-    document = delete_result([Deletion(Target("a")), Deletion(Target("b"), S3Error("AccessDenied"))], quiet=True)
+    document = delete_result([Outcome(Target("a")), Outcome(Target("b"), error=S3Error("AccessDenied"))], quiet=True)
     assert b"Deleted" not in document
     assert b"<Key>b</Key>" in document
+
+
+def test_the_delete_marker_that_was_made_or_removed_is_told() -> None:
+    document = delete_result([Outcome(Target("a"), "m"), Outcome(Target("b", "v"), "v")], quiet=False)
+    assert b"<Deleted><Key>a</Key><DeleteMarker>true</DeleteMarker><DeleteMarkerVersionId>m<" in document
+    assert b"<Deleted><Key>b</Key><VersionId>v</VersionId><DeleteMarker>true</DeleteMarker>" in document

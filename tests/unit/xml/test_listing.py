@@ -7,6 +7,7 @@ from s3gate.core.values import ObjectRecord
 from s3gate.xml.listing import (
     ListingPage,
     ListingQuery,
+    VersionsPage,
     list_bucket_result_v1,
     list_bucket_result_v2,
     list_versions_result,
@@ -73,10 +74,25 @@ def test_the_second_version_counts_its_entries_and_tells_tokens_as_they_are() ->
     assert root.find("Contents/Owner") is None
 
 
-def test_versions_are_all_null_and_latest_and_markers_come_in_pairs() -> None:
-    root = tree(list_versions_result(query(), PAGE, markers=("k", "null"), next_markers=("n", "null")))
-    names = ("KeyMarker", "VersionIdMarker", "NextKeyMarker", "NextVersionIdMarker")
-    assert [root.findtext(name) for name in names] == ["k", "null", "n", "null"]
-    assert root.findtext("Version/VersionId") == "null"
-    assert root.findtext("Version/IsLatest") == "true"
-    assert root.findtext("Version/ETag") == '"e"'
+def test_versions_and_delete_markers_stand_in_the_order_of_the_listing() -> None:
+    marker = ObjectRecord("", 0, RECORD.modified_ns, version_id="2", delete_marker=True)
+    page = VersionsPage([("k", marker, True), ("k", RECORD, False), ("l", RECORD, True)], ["p+q/"], True, ALICE)
+    root = tree(list_versions_result(query(), page, markers=("k", "null"), next_markers=("n", "null")))
+    names = ("KeyMarker", "VersionIdMarker", "NextKeyMarker", "NextVersionIdMarker", "CommonPrefixes/Prefix")
+    assert [root.findtext(name) for name in names] == ["k", "null", "n", "null", "p+q/"]
+    entries = [node for node in root if node.tag in ("Version", "DeleteMarker")]
+    shown = [(node.tag, *(node.findtext(name) for name in ("Key", "VersionId", "IsLatest"))) for node in entries]
+    assert shown == [
+        ("DeleteMarker", "k", "2", "true"),
+        ("Version", "k", "null", "false"),
+        ("Version", "l", "null", "true"),
+    ]
+    assert [node.tag for node in entries[0]] == ["Key", "VersionId", "IsLatest", "LastModified", "Owner"]
+    assert entries[1].findtext("ETag") == '"e"'
+
+
+def test_the_keys_and_key_markers_of_versions_are_encoded_where_that_is_asked_for() -> None:
+    page = VersionsPage([("a&b", RECORD, True)], [], True, ALICE)
+    root = tree(list_versions_result(query(url=True), page, markers=("m ", "null"), next_markers=("n%", "null")))
+    names = ("Version/Key", "KeyMarker", "NextKeyMarker", "NextVersionIdMarker")
+    assert [root.findtext(name) for name in names] == ["a%26b", "m%20", "n%25", "null"]

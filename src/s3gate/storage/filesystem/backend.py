@@ -14,8 +14,8 @@ from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.names import RESERVED, bucket_name_fault
 from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, Upload
-from s3gate.storage.backend import ListPage, ListQuery, ObjectReader, Stage
-from s3gate.storage.filesystem import buckets, layout, listing, multipart, objects
+from s3gate.storage.backend import Deletion, ListPage, ListQuery, ObjectReader, Stage, VersionPage, VersionQuery
+from s3gate.storage.filesystem import buckets, deletion, documents, layout, listing, multipart, objects, reading
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
 from s3gate.storage.filesystem.durability import Durability, Level
 from s3gate.storage.filesystem.faults import seam
@@ -146,6 +146,14 @@ class FilesystemBackend:
         await buckets.delete(self._store, self._bucket_locks, self._handle(bucket.name))
         self._handles.pop(bucket.name, None)
 
+    @seam
+    async def put_document(self, bucket: Bucket, kind: str, data: bytes) -> None:
+        await documents.put(self._handle(bucket.name), kind, data)
+
+    @seam
+    async def delete_document(self, bucket: Bucket, kind: str) -> None:
+        await documents.delete(self._handle(bucket.name), kind)
+
     # --- objects
     @contextlib.asynccontextmanager
     async def stage(self, bucket: Bucket) -> AsyncIterator[Stage]:
@@ -167,27 +175,38 @@ class FilesystemBackend:
         return await objects.commit(self._handle(bucket.name), _own(stage), key, record, condition)
 
     @seam
-    async def open_object(self, bucket: Bucket, key: str) -> ObjectReader:
-        return objects.open_reader(self._handle(bucket.name), key)
+    async def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:
+        return reading.open_reader(self._handle(bucket.name), key, version_id)
 
     @seam
-    async def stat_object(self, bucket: Bucket, key: str) -> ObjectRecord:
-        record = objects.read_record(self._handle(bucket.name), key)
-        if record is None:
-            raise S3Error("NoSuchKey", Key=key)
-        return record
+    async def stat_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectRecord:
+        return reading.read_record(self._handle(bucket.name), key, version_id)
 
     @seam
     async def update_object(
-        self, bucket: Bucket, key: str, change: Callable[[ObjectRecord], ObjectRecord]
+        self,
+        bucket: Bucket,
+        key: str,
+        change: Callable[[ObjectRecord], ObjectRecord],
+        version_id: str | None = None,
     ) -> ObjectRecord:
-        return await objects.update(self._handle(bucket.name), key, change)
+        return await objects.update(self._handle(bucket.name), key, change, version_id)
 
     @seam
-    async def delete_object(self, bucket: Bucket, key: str, condition: WriteCondition) -> None:
+    async def delete_object(
+        self, bucket: Bucket, key: str, condition: WriteCondition, version_id: str | None = None
+    ) -> Deletion:
         handle = self._handle(bucket.name)
-        await objects.delete(handle, key, condition)
-        self._pruner.later(handle, place(key.encode()).parent)
+        done = await deletion.delete(handle, key, condition, version_id)
+        where = place(key.encode())
+        self._pruner.later(handle, where.parent)
+        if done.version_id:
+            self._pruner.later(handle, where.history)
+        return done
+
+    @seam
+    async def list_versions(self, bucket: Bucket, query: VersionQuery) -> VersionPage:
+        return await self._off_loop(listing.version_page, self._handle(bucket.name), self._cache, query)
 
     @seam
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
+from collections.abc import Mapping
 from concurrent.futures import Executor
 
 from s3gate.core.errors import S3Error
-from s3gate.core.values import Bucket
+from s3gate.core.values import VERSIONING, Bucket
 from s3gate.storage.filesystem import layout
 from s3gate.storage.filesystem.durability import Durability
 from s3gate.storage.filesystem.layout import BucketRecord
@@ -16,10 +18,13 @@ from s3gate.storage.filesystem.metadata import MetadataStore, SidecarMetadata, X
 from s3gate.storage.filesystem.paths import CONTROL
 from s3gate.storage.filesystem.staging import FileStage
 
-__all__ = ["BucketDirectory", "Store"]
+__all__ = ["CONF", "BucketDirectory", "Store"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_CONTROL_DIRECTORIES = ("locks", "meta", "mpu", "tmp", "x")
+_CONTROL_DIRECTORIES = ("conf", "locks", "meta", "mpu", "tmp", "x")
+CONF = CONTROL + b"/conf"
+# A directory changed this short a time ago may change again without a new time stamp, on kernels with coarse ones.
+_SETTLED_NS = 2_000_000_000
 
 
 class Store:
@@ -48,6 +53,7 @@ class BucketDirectory:
         self._locks: KeyLocks | None = None
         self._staging_fd = -1
         self._metadata: MetadataStore | None = None
+        self._documents: tuple[int, Mapping[str, bytes]] = 0, {}
 
     def _keep(self, fd: int) -> int:
         self._descriptors.append(fd)
@@ -78,7 +84,25 @@ class BucketDirectory:
     def value(self, region: str) -> Bucket:
         """The bucket as requests see it; an adopted one is in the gateway's region."""
         record = self.record
-        return Bucket(self.name, record.owner, record.region or region, record.created_ns)
+        return Bucket(self.name, record.owner, record.region or region, record.created_ns, self.documents())
+
+    def documents(self) -> Mapping[str, bytes]:
+        """The documents of the bucket by kind, as they stand now: read again when their directory has changed."""
+        try:
+            stat = os.stat(CONF, dir_fd=self.fd, follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            return {}
+        known, documents = self._documents
+        if stat.st_mtime_ns != known:
+            documents = _read_documents(self.fd)
+            settled = time.time_ns() - stat.st_mtime_ns > _SETTLED_NS
+            self._documents = stat.st_mtime_ns if settled else 0, documents
+        return documents
+
+    @property
+    def versioning(self) -> str:
+        """The versioning state as it stands now: "Enabled", "Suspended" or ""."""
+        return self.documents().get(VERSIONING, b"").decode()
 
     def is_current(self) -> bool:
         """Whether the name still leads to this directory."""
@@ -98,8 +122,9 @@ class BucketDirectory:
         """Where this bucket keeps its records."""
         if self._metadata is None:
             kind = self.record.metadata
+            store: type[SidecarMetadata] | type[XattrMetadata]
             store = SidecarMetadata if kind == "sidecar" else XattrMetadata
-            chosen = store(self.fd, CONTROL, self.durability)
+            chosen: MetadataStore = store(self.fd, CONTROL, self.durability)
             if not kind:
                 return chosen  # adopted: not decided before the first write
             self._metadata = chosen
@@ -154,3 +179,18 @@ class BucketDirectory:
         if self._staging_fd >= 0:
             with contextlib.suppress(OSError):
                 os.rmdir(CONTROL + b"/tmp/" + self.store.instance.encode(), dir_fd=self.fd)
+
+
+def _read_documents(bucket_fd: int) -> Mapping[str, bytes]:
+    documents = {}
+    with contextlib.suppress(FileNotFoundError):
+        conf = os.open(CONF, _DIRECTORY, dir_fd=bucket_fd)
+        try:
+            for name in os.listdir(conf):
+                with contextlib.suppress(FileNotFoundError):
+                    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=conf)
+                    with open(fd, "rb") as file:
+                        documents[name] = file.read()
+        finally:
+            os.close(conf)
+    return documents

@@ -16,7 +16,7 @@ from s3gate.identity.model import ROOT
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
 from s3gate.storage.filesystem.layout import BucketRecord
 from s3gate.storage.filesystem.locks import KeyLocks
-from s3gate.storage.filesystem.paths import CONTROL
+from s3gate.storage.filesystem.paths import CONTROL, HISTORIES
 from s3gate.storage.filesystem.syscalls import open_beneath
 from s3gate.storage.filesystem.tree import Directory
 
@@ -84,22 +84,27 @@ async def delete(store: Store, locks: KeyLocks, bucket: BucketDirectory) -> None
     then, and the bucket comes back; one that commits after it finds its bucket gone and is not acknowledged.
     """
     not_empty = S3Error("BucketNotEmpty", BucketName=bucket.name)
-    if _holds_files(bucket.fd):
+    if _holds_versions(bucket.fd):
         raise not_empty
     trash = f"{RESERVED}/trash/{uuid.uuid4().hex}"
     async with locks.hold(BUCKETS, bucket.name.encode()):
         bucket.check_current()
         os.rename(bucket.name, trash, src_dir_fd=store.root_fd, dst_dir_fd=store.root_fd)
-        if _holds_files(bucket.fd):
+        if _holds_versions(bucket.fd):
             os.rename(trash, bucket.name, src_dir_fd=store.root_fd, dst_dir_fd=store.root_fd)
             raise not_empty
     await store.durability.sync_directories([store.root_fd])
     remove_tree(store.root_fd, os.fsencode(trash))
 
 
-def _holds_files(directory: int) -> bool:
+def _holds_versions(bucket_fd: int) -> bool:
+    """Whether the bucket has an object, an older version or a delete marker, or a file that no listing shows."""
+    return _holds_files(bucket_fd, b"") or _holds_files(bucket_fd, HISTORIES)
+
+
+def _holds_files(directory: int, top: bytes) -> bool:
     """Whether anything but directories lies below: also what no listing shows is somebody's, and is not deleted."""
-    pending = [b""]
+    pending = [top]
     while pending:
         path = pending.pop()
         for name, is_directory in _entries(directory, path):

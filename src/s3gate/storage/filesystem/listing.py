@@ -8,16 +8,16 @@ from bisect import bisect_left
 from dataclasses import dataclass
 
 from s3gate.core.values import ObjectRecord
-from s3gate.storage.backend import ListPage, ListQuery
-from s3gate.storage.filesystem import objects
+from s3gate.storage.backend import ListPage, ListQuery, VersionPage, VersionQuery
+from s3gate.storage.filesystem import reading
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.faults import translate
 from s3gate.storage.filesystem.names import NameCache, Names
-from s3gate.storage.filesystem.paths import directory_of
+from s3gate.storage.filesystem.paths import HISTORIES, directory_of
 from s3gate.storage.filesystem.syscalls import open_beneath
-from s3gate.storage.rollup import collect
+from s3gate.storage.rollup import collect, collect_versions
 
-__all__ = ["TreeCursor", "list_page"]
+__all__ = ["TreeCursor", "list_page", "version_page"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 # An open that fails so says that a directory has no keys that we could serve: it is gone, is something else by now, or
@@ -36,16 +36,20 @@ class _Level:
 
 
 class TreeCursor:
-    """The keys >= `lower` of a bucket that begin with `prefix`, in byte order. See storage.rollup.KeyCursor."""
+    """The keys >= `lower` of a bucket that begin with `prefix`, in byte order. See storage.rollup.KeyCursor.
 
-    def __init__(self, bucket_fd: int, cache: NameCache, prefix: bytes, lower: bytes) -> None:
+    `top` is the tree to walk: that of the objects, or HISTORIES for the keys that have a history.
+    """
+
+    def __init__(self, bucket_fd: int, cache: NameCache, prefix: bytes, lower: bytes, *, top: bytes = b"") -> None:
         self._fd = bucket_fd
         self._cache = cache
+        self._histories = top != b""
         self._prefix = prefix
         self._lower = max(prefix, lower)
         self._stack: list[_Level] = []
         base = prefix[: prefix.rfind(b"/") + 1]
-        self._enter(base, directory_of(base))
+        self._enter(base, b"/".join(filter(None, (top, directory_of(base)))))
 
     def next(self) -> bytes | None:
         """The next key, or None at the end."""
@@ -78,7 +82,7 @@ class TreeCursor:
         try:
             fd = open_beneath(self._fd, path, _DIRECTORY) if path else os.dup(self._fd)
             try:
-                names = self._cache.get(fd)
+                names = self._cache.get(fd, histories=self._histories)
             finally:
                 os.close(fd)
         except OSError as error:
@@ -102,6 +106,41 @@ class TreeCursor:
         return index
 
 
+class _Union:
+    """The keys of two cursors as one: those that have an object, a history, or both."""
+
+    def __init__(self, *cursors: TreeCursor) -> None:
+        self._cursors = cursors
+        self._heads = [cursor.next() for cursor in cursors]
+
+    def next(self) -> bytes | None:
+        """The next key, or None at the end."""
+        key = min((head for head in self._heads if head is not None), default=None)
+        for number, head in enumerate(self._heads):
+            if head is not None and head == key:
+                self._heads[number] = self._cursors[number].next()
+        return key
+
+    def skip(self, prefix: bytes) -> None:
+        """Go past every key that begins with `prefix`."""
+        for number, head in enumerate(self._heads):
+            if head is not None and head.startswith(prefix):
+                self._cursors[number].skip(prefix)
+                self._heads[number] = self._cursors[number].next()
+
+
+def version_page(bucket: BucketDirectory, cache: NameCache, query: VersionQuery) -> VersionPage:
+    """See Backend.list_versions. Blocks."""
+
+    def load(key: str) -> list[ObjectRecord]:
+        return reading.all_versions(bucket, key)
+
+    prefix, lower = query.prefix.encode(), query.after_key.encode()
+    trees = (b"", HISTORIES)
+    cursor = _Union(*(TreeCursor(bucket.fd, cache, prefix, lower, top=top) for top in trees))
+    return collect_versions(cursor, query, load)
+
+
 def list_page(bucket: BucketDirectory, cache: NameCache, query: ListQuery) -> ListPage:
     """See Backend.list_objects. Blocks."""
 
@@ -116,7 +155,7 @@ def list_page(bucket: BucketDirectory, cache: NameCache, query: ListQuery) -> Li
 def _record(bucket: BucketDirectory, key: str) -> ObjectRecord | None:
     """The record for a listing: one bad entry never fails a page, but a sick machine does."""
     try:
-        return objects.read_record(bucket, key)
+        return reading.current_record(bucket, key)
     except OSError as error:
         known = translate(error)
         if known is not None and known.code == "SlowDown":

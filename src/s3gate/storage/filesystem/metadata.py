@@ -37,8 +37,8 @@ class MetadataStore(Protocol):
     def detach(self, fd: int) -> None:
         """Take back what `attach` did: the staged file is given up, or gets another record."""
 
-    def settle(self, fd: int, key: bytes, record: ObjectRecord, current: os.stat_result | None) -> None:
-        """Under the lock of the key, last before the rename: make the record findable for the staged file."""
+    def settle(self, fd: int, key: bytes, record: ObjectRecord) -> None:
+        """Under the lock of the key, last before the commit: make the record findable for the staged file."""
 
     def unsettle(self, fd: int, key: bytes) -> None:
         """Take back what `settle` did, under the same hold of the lock: there was no rename."""
@@ -135,7 +135,7 @@ class XattrMetadata:
         if stored is not None and stored.spill:
             _remove(self._bucket_fd, self._spill_path(stored.spill))
 
-    def settle(self, fd: int, key: bytes, record: ObjectRecord, current: os.stat_result | None) -> None:
+    def settle(self, fd: int, key: bytes, record: ObjectRecord) -> None:
         """The attribute is on the staged file already."""
 
     def unsettle(self, fd: int, key: bytes) -> None:
@@ -202,14 +202,17 @@ class SidecarMetadata:
     def detach(self, fd: int) -> None:
         """Nothing was written yet."""
 
-    def settle(self, fd: int, key: bytes, record: ObjectRecord, current: os.stat_result | None) -> None:
+    def settle(self, fd: int, key: bytes, record: ObjectRecord) -> None:
+        """No two versions of a key share a binding: the file's time moves on until its sidecar is the only one."""
         stat = os.fstat(fd)
-        if current is not None and Binding.of(stat) == Binding.of(current):
-            stat = _move_time(fd, stat)
-        binding = Binding.of(stat)
-        path = self._path(key, binding)
-        _remove(self._bucket_fd, path)  # of a process that ended before its rename
-        _write_new(self._bucket_fd, path, records.encode(record, binding), self._durability)
+        while True:
+            binding = Binding.of(stat)
+            try:
+                data = records.encode(record, binding)
+                _write_new(self._bucket_fd, self._path(key, binding), data, self._durability)
+                break
+            except FileExistsError:
+                stat = _move_time(fd, stat)
         self._durability.sync_file(fd)
 
     def unsettle(self, fd: int, key: bytes) -> None:

@@ -39,15 +39,20 @@ class Names:
         return sum(map(sys.getsizeof, self.sorted)) + 8 * len(self.sorted) + 200 * len(self.physical)
 
 
-def read_names(fd: int) -> Names:
-    """The names in an open directory. Entries that no key can have, links and special files are left out."""
+def read_names(fd: int, *, histories: bool = False) -> Names:
+    """The names in an open directory. Entries that no key can have, links and special files are left out.
+
+    With `histories` the directory is one of the tree of histories, where the history of a key stands for its object.
+    """
     found: set[bytes] = set()
     physical: dict[bytes, bytes] = {}
-    flat = _scan(fd, b"", b"", found, physical)
+    flat = _scan(fd, b"", b"", found, physical, histories=histories)
     return Names(sorted(found), physical, flat)
 
 
-def _scan(fd: int, before: bytes, path: bytes, found: set[bytes], physical: dict[bytes, bytes]) -> bool:
+def _scan(
+    fd: int, before: bytes, path: bytes, found: set[bytes], physical: dict[bytes, bytes], *, histories: bool
+) -> bool:
     """Collect the names of one directory, `before` being the part of the component that its own name holds."""
     flat = True
     with os.scandir(fd) as entries:
@@ -65,15 +70,21 @@ def _scan(fd: int, before: bytes, path: bytes, found: set[bytes], physical: dict
                     except (FileNotFoundError, NotADirectoryError):
                         continue  # gone meanwhile
                     try:
-                        _scan(inner, before + meaning.component, path + name + b"/", found, physical)
+                        _scan(
+                            inner, before + meaning.component, path + name + b"/", found, physical, histories=histories
+                        )
                     finally:
                         os.close(inner)
                 continue
-            if meaning.shadow if is_directory else not entry.is_file(follow_symlinks=False):
+            if histories:
+                is_object = is_directory and meaning.history
+            else:
+                is_object = not is_directory and not meaning.history and entry.is_file(follow_symlinks=False)
+            if not is_object and (not is_directory or meaning.shadow or meaning.history):
                 continue
-            sort_key = before + meaning.component + (b"/" if is_directory else b"")
+            sort_key = before + meaning.component + (b"" if is_object else b"/")
             found.add(sort_key)
-            if is_directory and (path or meaning.component != name):
+            if not is_object and (path or meaning.component != name):
                 physical[sort_key] = path + name
     return flat
 
@@ -95,8 +106,8 @@ class NameCache:
         self._entries: OrderedDict[tuple[int, int], tuple[int, Names, int]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, fd: int) -> Names:
-        """The names in an open directory, from memory where they still hold."""
+    def get(self, fd: int, *, histories: bool = False) -> Names:
+        """The names in an open directory, from memory where they still hold; see read_names."""
         stat = os.fstat(fd)
         identity = stat.st_dev, stat.st_ino
         with self._lock:
@@ -104,7 +115,7 @@ class NameCache:
             if entry is not None and entry[0] == stat.st_mtime_ns:
                 self._entries.move_to_end(identity)
                 return entry[1]
-        names = read_names(fd)
+        names = read_names(fd, histories=histories)
         if names.flat and time.time_ns() - stat.st_mtime_ns > _SETTLED_NS:
             self._put(identity, stat.st_mtime_ns, names)
         return names

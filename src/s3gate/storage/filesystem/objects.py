@@ -1,4 +1,4 @@
-"""Objects of one bucket: open, commit, change in place, delete. Every mutation runs under the lock of its key."""
+"""Objects of one bucket: commit one, change the record of one. Every mutation runs under the lock of its key."""
 
 from __future__ import annotations
 
@@ -11,85 +11,93 @@ from s3gate.core import clock
 from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.values import NULL_VERSION, ObjectRecord
-from s3gate.storage.filesystem import tree
+from s3gate.storage.filesystem import history, reading, tree
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
+from s3gate.storage.filesystem.history import HistoryEntry
 from s3gate.storage.filesystem.paths import Place, place
-from s3gate.storage.filesystem.reader import FileReader
 from s3gate.storage.filesystem.staging import FileStage
 from s3gate.storage.filesystem.tree import Found
+from s3gate.storage.versions import new_version_id
 
-__all__ = ["KEYS", "commit", "delete", "open_reader", "read_record", "update"]
+__all__ = [
+    "ATTEMPTS",
+    "ENABLED",
+    "KEYS",
+    "Changes",
+    "State",
+    "clear_the_way",
+    "commit",
+    "locked_state",
+    "stamp",
+    "update",
+]
 
+ENABLED = "Enabled"
 KEYS = b"key"  # the lock space of keys
-_ATTEMPTS = 32  # how often a directory may vanish or a file stand in the way before a write gives up
+ATTEMPTS = 32  # how often a directory may vanish or a file stand in the way before a write gives up
 
 
 @dataclass(slots=True)
-class _Changes:
+class Changes:
     """Open directories whose names changed, to be synced and closed when the lock is released."""
 
     directories: list[int] = field(default_factory=list)
 
     def note(self, fd: int) -> None:
+        """This directory has changed."""
         self.directories.append(os.dup(fd))
 
     def close(self) -> None:
+        """Close them all."""
         for fd in self.directories:
             os.close(fd)
 
 
-def _read(bucket: BucketDirectory, key: bytes, where: Place) -> tuple[Found, ObjectRecord] | None:
-    """Open an object with its record. A record file that vanishes meanwhile means it was replaced: look again."""
-    for _ in range(_ATTEMPTS):
-        found = tree.find(bucket.fd, where)
-        if found is None:
-            return None
-        try:
-            return found, bucket.metadata.read(found.fd, found.stat, key)
-        except FileNotFoundError:
-            os.close(found.fd)
-        except BaseException:
-            os.close(found.fd)
-            raise
-    raise S3Error("InternalError", "The record of the object cannot be found")
+@dataclass(slots=True)
+class State:
+    """A key as a writer finds it once it holds the lock: the plain file, its record, and the history that counts."""
 
+    versioning: str
+    found: Found | None
+    current: ObjectRecord | None
+    entries: list[HistoryEntry]
 
-def open_reader(bucket: BucketDirectory, key: str) -> FileReader:
-    """The current version of an object, open; NoSuchKey when there is none."""
-    name = key.encode()
-    opened = _read(bucket, name, place(name))
-    if opened is None:
-        raise S3Error("NoSuchKey", Key=key)
-    found, record = opened
-    return FileReader(found.fd, record, bucket.store.executor)
+    @property
+    def newest(self) -> int:
+        """The greatest sequence there is."""
+        return max(self.current.sequence if self.current else 0, self.entries[0].sequence if self.entries else 0)
 
-
-def read_record(bucket: BucketDirectory, key: str) -> ObjectRecord | None:
-    """The record of the current version, or None."""
-    name = key.encode()
-    opened = _read(bucket, name, place(name))
-    if opened is None:
-        return None
-    os.close(opened[0].fd)
-    return opened[1]
+    @property
+    def archives(self) -> bool:
+        """Whether a new version leaves the current one in the history: but for a null version replaced by another."""
+        return self.current is not None and (
+            self.versioning == ENABLED or (self.versioning != "" and self.current.version_id != NULL_VERSION)
+        )
 
 
 @contextlib.contextmanager
-def _current(bucket: BucketDirectory, key: bytes, where: Place) -> Iterator[tuple[Found | None, ObjectRecord | None]]:
-    opened = _read(bucket, key, where)
-    if opened is None:
-        yield None, None
-        return
+def locked_state(bucket: BucketDirectory, key: bytes, where: Place) -> Iterator[State]:
+    """What stands at a key; only for a holder of its lock, because it clears away what a killed writer left."""
+    versioning = bucket.versioning
+    opened = reading.open_live(bucket, key, where)
+    found, current = opened or (None, None)
     try:
-        yield opened
+        entries = history.scrub(bucket, key, where, current) if versioning else []
+        if versioning and found is not None and current is not None and history.is_foreign(current):
+            # A file of another program gets its place in time before anything newer is added.
+            last = entries[0].sequence if entries else 0
+            current = replace(current, sequence=max(last + 1, min(found.stat.st_mtime_ns, clock.now_ns())))
+            bucket.metadata.rewrite(found.fd, found.stat, key, current)
+        yield State(versioning, found, current, entries)
     finally:
-        os.close(opened[0].fd)
+        if found is not None:
+            os.close(found.fd)
 
 
-def _remove_garbage(bucket: BucketDirectory, paths: list[bytes]) -> None:
-    for path in paths:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(path, dir_fd=bucket.fd)
+def stamp(record: ObjectRecord, versioning: str, sequence: int) -> ObjectRecord:
+    """The record as that of a new version in a bucket of this state."""
+    version_id = new_version_id(sequence) if versioning == ENABLED else NULL_VERSION
+    return replace(record, version_id=version_id, sequence=sequence)
 
 
 async def commit(
@@ -99,11 +107,11 @@ async def commit(
     bucket.check_home(stage)
     name = key.encode()
     now = clock.now_ns()
-    record = replace(record, size=stage.size, modified_ns=now, version_id=NULL_VERSION, sequence=now)
+    record = stamp(replace(record, size=stage.size, modified_ns=now), bucket.versioning, now)
     try:
         await _seal(bucket, stage, name, record)
-        for _ in range(_ATTEMPTS):
-            changes = _Changes()
+        for _ in range(ATTEMPTS):
+            changes = Changes()
             try:
                 async with bucket.locks.hold(KEYS, name):
                     published = _publish(bucket, stage, name, record, condition, changes)
@@ -112,7 +120,7 @@ async def commit(
                     return published
             finally:
                 changes.close()
-            await _clear_the_way(bucket, name)
+            await clear_the_way(bucket, name)
         raise S3Error("OperationAborted")
     finally:
         if not stage.committed:
@@ -133,29 +141,42 @@ async def _seal(bucket: BucketDirectory, stage: FileStage, key: bytes, record: O
     await stage.run(work)
 
 
+def _restamp(bucket: BucketDirectory, stage: FileStage, key: bytes, record: ObjectRecord, state: State) -> ObjectRecord:
+    """The record as it has to be now that the key is locked: newer than all there is, in today's versioning state.
+
+    A clock that went back must not change the order of versions, and the state may have changed since the record was
+    written; both are rare, and cost an fsync under the lock.
+    """
+    fits = (record.version_id != NULL_VERSION) is (state.versioning == ENABLED)
+    if fits and record.sequence > state.newest:
+        return record
+    record = stamp(record, state.versioning, max(record.sequence, state.newest + 1))
+    bucket.metadata.detach(stage.fd)
+    bucket.metadata.attach(stage.fd, key, record)
+    bucket.durability.sync_file(stage.fd)
+    return record
+
+
 def _publish(
     bucket: BucketDirectory,
     stage: FileStage,
     key: bytes,
     record: ObjectRecord,
     condition: WriteCondition,
-    changes: _Changes,
+    changes: Changes,
 ) -> ObjectRecord | None:
     """Decide the condition and rename, under the lock. None when something stands in the way of the directory."""
     where = place(key)
-    with _current(bucket, key, where) as (found, current):
-        condition.check(current)
-        if current is not None and current.sequence >= record.sequence:
-            # a clock that went back: versions of a key are ordered all the same
-            record = replace(record, sequence=current.sequence + 1)
-            bucket.metadata.detach(stage.fd)
-            bucket.metadata.attach(stage.fd, key, record)
-            bucket.durability.sync_file(stage.fd)
-        garbage = bucket.metadata.garbage(found.fd, found.stat, key) if found else []
-        bucket.metadata.settle(stage.fd, key, record, found.stat if found else None)
+    with locked_state(bucket, key, where) as state:
+        condition.check(state.current)
+        record = _restamp(bucket, stage, key, record, state)
+        found = state.found
+        garbage = bucket.metadata.garbage(found.fd, found.stat, key) if found and not state.archives else []
+        bucket.metadata.settle(stage.fd, key, record)
         try:
             with tree.make_parent(bucket.fd, where, changes.directories) as parent:
                 changes.note(parent)  # first, for it may find no descriptor free: nothing may fail behind the rename
+                keep_current(bucket, state, where, parent, changes)
                 tree.replace(stage.directory, stage.name, parent, where)
                 stage.committed = True
         except (FileNotFoundError, NotADirectoryError):
@@ -163,12 +184,39 @@ def _publish(
         finally:
             if not stage.committed:
                 bucket.metadata.unsettle(stage.fd, key)
-        _remove_garbage(bucket, garbage)
+        if state.versioning:
+            drop_nulls(bucket, key, where, state, record)
+    remove_paths(bucket, garbage)
     bucket.check_current()
     return record
 
 
-async def _clear_the_way(bucket: BucketDirectory, key: bytes) -> None:
+def keep_current(bucket: BucketDirectory, state: State, where: Place, parent: int, changes: Changes) -> None:
+    """Give the current version its second name, in the history, before it loses the first one."""
+    if not state.archives or state.found is None or state.current is None:
+        return
+    with history.history_directory(bucket, where, changes.directories) as directory:
+        name = where.shadow if state.found.shadow else where.name
+        changes.note(directory)
+        history.archive(parent, name, directory, history.entry_of(state.current))
+
+
+def drop_nulls(bucket: BucketDirectory, key: bytes, where: Place, state: State, record: ObjectRecord) -> None:
+    """After the commit of a null version: the older ones do not count any more, and go."""
+    if record.version_id == NULL_VERSION:
+        for entry in state.entries:
+            if entry.version_id == NULL_VERSION:
+                history.remove_entry(bucket, key, where, entry)
+
+
+def remove_paths(bucket: BucketDirectory, paths: list[bytes]) -> None:
+    """Remove files of the gateway's own below the bucket."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path, dir_fd=bucket.fd)
+
+
+async def clear_the_way(bucket: BucketDirectory, key: bytes) -> None:
     """Turn the object that stands where a directory is needed into its shadow, under the lock of *its* key."""
     blocking = tree.obstacle(bucket.fd, key)
     if blocking is None:
@@ -183,37 +231,16 @@ async def _clear_the_way(bucket: BucketDirectory, key: bytes) -> None:
             await bucket.durability.sync_directories([fd])
 
 
-async def update(bucket: BucketDirectory, key: str, change: Callable[[ObjectRecord], ObjectRecord]) -> ObjectRecord:
-    """See Backend.update_object."""
+async def update(
+    bucket: BucketDirectory, key: str, change: Callable[[ObjectRecord], ObjectRecord], version_id: str | None
+) -> ObjectRecord:
+    """See Backend.update_object. The commit is the replacement of the attribute, or of the sidecar."""
     name = key.encode()
     async with bucket.locks.hold(KEYS, name):
-        with _current(bucket, name, place(name)) as (found, current):
-            if found is None or current is None:
-                raise S3Error("NoSuchKey", Key=key)
+        found, current = reading.open_one(bucket, key, version_id)
+        try:
             record = change(current)
             bucket.metadata.rewrite(found.fd, found.stat, name, record)
+        finally:
+            os.close(found.fd)
     return record
-
-
-async def delete(bucket: BucketDirectory, key: str, condition: WriteCondition) -> None:
-    """See Backend.delete_object. The commit is the unlink of the name under which the object is found."""
-    name = key.encode()
-    where = place(name)
-    changes = _Changes()
-    try:
-        async with bucket.locks.hold(KEYS, name):
-            with _current(bucket, name, where) as (found, current):
-                condition.check(current)
-                if found is None:
-                    return
-                garbage = bucket.metadata.garbage(found.fd, found.stat, name)
-                parent = tree.open_parent(bucket.fd, where)
-                if parent is None:
-                    return
-                with parent as fd:
-                    changes.note(fd)
-                    tree.remove(fd, where, found)
-                _remove_garbage(bucket, garbage)
-        await bucket.durability.sync_directories(changes.directories)
-    finally:
-        changes.close()

@@ -8,6 +8,8 @@ written with a prefix of ours. With P(x) = x with "%" as "%25" and NUL as "%00":
     .s3gate+P(c)/       a continuation directory: the first part of a component longer than MAX_NAME
     .s3gate=c           the object whose plain name is taken by a directory (its shadow)
     .s3gate#P(c)        the same for an escaped component
+    .s3gate!c           the directory that holds the history of a key (in the tree of histories only)
+    .s3gate&P(c)        the same for an escaped component
 
 So `a/` is the file `a/.s3gate%`, and `a` beside `a/b` is the file `.s3gate=a` beside the directory `a`.
 """
@@ -20,13 +22,14 @@ from functools import lru_cache
 
 from s3gate.core.names import RESERVED
 
-__all__ = ["CONTROL", "MAX_NAME", "Entry", "Place", "decode", "directory_of", "place"]
+__all__ = ["CONTROL", "HISTORIES", "MAX_NAME", "Entry", "Place", "decode", "directory_of", "place"]
 
 CONTROL = RESERVED.encode()  # the control directory of a bucket, and the prefix of every name that is ours
 MAX_NAME = 240  # bytes: leaves room for a prefix below the 255 of every Linux filesystem
 _HIDDEN = (b"lost+found", b".snapshot", b".zfs")
 _NFS_SILLY_RENAME = re.compile(rb"\.nfs[0-9a-fA-F]{24}")
-_ESCAPE, _CONTINUATION, _SHADOW, _ESCAPED_SHADOW = b"%", b"+", b"=", b"#"
+_ESCAPE, _CONTINUATION, _SHADOW, _ESCAPED_SHADOW, _HISTORY, _ESCAPED_HISTORY = b"%", b"+", b"=", b"#", b"!", b"&"
+HISTORIES = CONTROL + b"/v"  # the tree of histories: the directories of the bucket once more
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,12 @@ class Place:
         return self.parent + b"/" + self.name if self.parent else self.name
 
     @property
+    def history(self) -> bytes:
+        """The path of the directory that holds the older versions and the delete markers of the object."""
+        name = _marked(self.name, _HISTORY, _ESCAPED_HISTORY)
+        return b"/".join((HISTORIES, self.parent, name) if self.parent else (HISTORIES, name))
+
+    @property
     def shadow_path(self) -> bytes:
         """The path of the object under its shadow name."""
         return self.parent + b"/" + self.shadow if self.parent else self.shadow
@@ -53,11 +62,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a directory entry stands for: a `component` (or the first part of one), as shadow or continuation."""
+    """What a directory entry stands for: a `component` (or the first part of one), and as what."""
 
     component: bytes
     shadow: bool = False
     continuation: bool = False
+    history: bool = False
 
 
 def _escape(text: bytes) -> bytes:
@@ -103,9 +113,10 @@ def _names(component: bytes) -> list[bytes]:
         component = component[size:]
 
 
-def _shadow_of(name: bytes) -> bytes:
-    escaped = name.removeprefix(CONTROL + _ESCAPE)
-    return CONTROL + (_SHADOW + name if escaped is name else _ESCAPED_SHADOW + escaped)
+def _marked(name: bytes, plain: bytes, escaped: bytes) -> bytes:
+    """The name with another mark: `plain` before one that stands as it is, `escaped` instead of the escape's own."""
+    rest = name.removeprefix(CONTROL + _ESCAPE)
+    return CONTROL + (plain + name if rest is name else escaped + rest)
 
 
 @lru_cache(maxsize=8192)
@@ -114,7 +125,7 @@ def place(key: bytes) -> Place:
     *directories, last = key.split(b"/")
     names = [name for component in directories for name in _names(component)]
     *more, name = _names(last)
-    return Place(b"/".join([*names, *more]), name, _shadow_of(name))
+    return Place(b"/".join([*names, *more]), name, _marked(name, _SHADOW, _ESCAPED_SHADOW))
 
 
 def directory_of(prefix: bytes) -> bytes:
@@ -127,13 +138,13 @@ def decode(name: bytes) -> Entry | None:
     if not name.startswith(CONTROL):
         return Entry(name) if _is_plain(name) else None
     kind, rest = name[len(CONTROL) : len(CONTROL) + 1], name[len(CONTROL) + 1 :]
-    if kind == _SHADOW:
-        return Entry(rest, shadow=True) if _is_plain(rest) else None
+    if kind in (_SHADOW, _HISTORY):
+        return Entry(rest, shadow=kind == _SHADOW, history=kind == _HISTORY) if _is_plain(rest) else None
     component = _unescape(rest)
     if component is None or len(rest) > MAX_NAME:
         return None
     if kind == _CONTINUATION:
         return Entry(component, continuation=True) if component else None
-    if kind in (_ESCAPE, _ESCAPED_SHADOW) and not _is_plain(component):
-        return Entry(component, shadow=kind == _ESCAPED_SHADOW)
+    if kind in (_ESCAPE, _ESCAPED_SHADOW, _ESCAPED_HISTORY) and not _is_plain(component):
+        return Entry(component, shadow=kind == _ESCAPED_SHADOW, history=kind == _ESCAPED_HISTORY)
     return None

@@ -109,25 +109,28 @@ def make_parent(bucket_fd: int, where: Place, changed: list[int]) -> Directory:
     current = Directory(bucket_fd, owned=False)
     for name in where.parent.split(b"/"):
         with current as fd:
-            current = Directory(_open_or_make(fd, name, changed), owned=True)
+            made, new = _open_or_make(fd, name)
+            current = Directory(made, owned=True)
+            if new:
+                changed.append(os.dup(fd))
     return current
 
 
-def _open_or_make(directory: int, name: bytes, changed: list[int]) -> int:
+def _open_or_make(directory: int, name: bytes) -> tuple[int, bool]:
+    """An open directory of this name, and whether it had to be made."""
     flags = _DIRECTORY | os.O_NOFOLLOW
     try:
-        return os.open(name, flags, dir_fd=directory)
+        return os.open(name, flags, dir_fd=directory), False
     except FileNotFoundError:
-        made = False
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(name, dir_fd=directory)
-            changed.append(os.dup(directory))
-            made = True
-        fd = os.open(name, flags, dir_fd=directory)
-        if made:
-            with contextlib.suppress(OSError):  # without the mark it is merely never pruned
-                os.setxattr(fd, MADE_BY_US, b"")
-        return fd
+        pass
+    try:
+        os.mkdir(name, dir_fd=directory)
+    except FileExistsError:
+        return os.open(name, flags, dir_fd=directory), False
+    fd = os.open(name, flags, dir_fd=directory)
+    with contextlib.suppress(OSError):  # without the mark it is merely never pruned
+        os.setxattr(fd, MADE_BY_US, b"")
+    return fd, True
 
 
 def obstacle(bucket_fd: int, key: bytes) -> bytes | None:
@@ -176,8 +179,8 @@ def convert(bucket_fd: int, where: Place) -> None:
             os.unlink(where.shadow, dir_fd=fd)
             os.link(where.name, where.shadow, src_dir_fd=fd, dst_dir_fd=fd)
         os.unlink(where.name, dir_fd=fd)
-        with contextlib.suppress(FileExistsError):
-            os.mkdir(where.name, dir_fd=fd)
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # others are faster: the writer looks again
+            os.close(_open_or_make(fd, where.name)[0])
 
 
 def replace(source_fd: int, source: bytes, parent_fd: int, where: Place) -> None:

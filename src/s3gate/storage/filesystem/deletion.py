@@ -1,0 +1,169 @@
+"""Deleting an object or one of its versions, under the lock of the key; each way has one commit system call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from s3gate.core import clock
+from s3gate.core.conditions import WriteCondition
+from s3gate.core.errors import S3Error
+from s3gate.core.values import NULL_VERSION, ObjectRecord
+from s3gate.storage.backend import Deletion
+from s3gate.storage.filesystem import history, objects, tree
+from s3gate.storage.filesystem.bucket_directory import BucketDirectory
+from s3gate.storage.filesystem.history import HistoryEntry
+from s3gate.storage.filesystem.objects import ATTEMPTS, KEYS, Changes, State, locked_state
+from s3gate.storage.filesystem.paths import Place, place
+
+__all__ = ["delete"]
+
+
+async def delete(bucket: BucketDirectory, key: str, condition: WriteCondition, version_id: str | None) -> Deletion:
+    """See Backend.delete_object."""
+    name = key.encode()
+    for _ in range(ATTEMPTS):
+        changes = Changes()
+        try:
+            async with bucket.locks.hold(KEYS, name):
+                deletion = _delete(bucket, name, condition, version_id, changes)
+            await bucket.durability.sync_directories(changes.directories)
+            if deletion is not None:
+                return deletion
+        finally:
+            changes.close()
+        await objects.clear_the_way(bucket, name)
+    raise S3Error("OperationAborted")
+
+
+def _delete(
+    bucket: BucketDirectory, key: bytes, condition: WriteCondition, version_id: str | None, changes: Changes
+) -> Deletion | None:
+    """One attempt under the lock; None when something stands in the way of a version that comes back."""
+    where = place(key)
+    with locked_state(bucket, key, where) as state:
+        try:
+            if version_id is not None:
+                return _delete_version(bucket, key, where, state, condition, version_id, changes)
+            condition.check(state.current)
+            if state.versioning:
+                return _mark_deleted(bucket, key, where, state, changes)
+            _remove_live(bucket, key, where, state, changes)
+            return Deletion()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+
+def _remove_live(bucket: BucketDirectory, key: bytes, where: Place, state: State, changes: Changes) -> None:
+    """Take the plain file away, with all that is kept for it alone. Its unlink is the commit."""
+    if state.found is None:
+        return
+    garbage = [] if state.archives else bucket.metadata.garbage(state.found.fd, state.found.stat, key)
+    _unlink_live(bucket, where, state, changes)
+    objects.remove_paths(bucket, garbage)
+
+
+def _unlink_live(bucket: BucketDirectory, where: Place, state: State, changes: Changes) -> None:
+    parent = tree.open_parent(bucket.fd, where)
+    if parent is None or state.found is None:
+        return
+    with parent as fd:
+        changes.note(fd)
+        tree.remove(fd, where, state.found)
+
+
+def _mark_deleted(bucket: BucketDirectory, key: bytes, where: Place, state: State, changes: Changes) -> Deletion:
+    """Make a delete marker the current version.
+
+    The marker goes into the history first, where it does not count as long as there is a plain file (R3); then the
+    unlink of the plain file commits. Where there is no plain file, the link of the marker does.
+    """
+    sequence = max(clock.now_ns(), state.newest + 1)
+    marker = objects.stamp(ObjectRecord("", 0, clock.now_ns(), delete_marker=True), state.versioning, sequence)
+    stage = bucket.stage()
+    try:
+        bucket.metadata.attach(stage.fd, key, marker)
+        bucket.metadata.settle(stage.fd, key, marker)
+        bucket.durability.sync_file(stage.fd)
+        with history.history_directory(bucket, where, changes.directories) as directory:
+            changes.note(directory)
+            _keep_current(bucket, where, state, directory)
+            history.archive(stage.directory, stage.name, directory, history.entry_of(marker))
+        _remove_live(bucket, key, where, state, changes)
+        objects.drop_nulls(bucket, key, where, state, marker)
+    finally:
+        stage.discard()
+    return Deletion(marker.version_id, delete_marker=True)
+
+
+def _keep_current(bucket: BucketDirectory, where: Place, state: State, directory: int) -> None:
+    parent = tree.open_parent(bucket.fd, where)
+    if not state.archives or state.found is None or state.current is None or parent is None:
+        return
+    with parent as fd:
+        name = where.shadow if state.found.shadow else where.name
+        history.archive(fd, name, directory, history.entry_of(state.current))
+
+
+def _delete_version(
+    bucket: BucketDirectory,
+    key: bytes,
+    where: Place,
+    state: State,
+    condition: WriteCondition,
+    version_id: str,
+    changes: Changes,
+) -> Deletion:
+    if not state.versioning and version_id == NULL_VERSION:
+        condition.check(state.current)
+        _remove_live(bucket, key, where, state, changes)
+        return Deletion()
+    if state.current is not None and state.current.version_id == version_id:
+        condition.check(state.current)
+        _remove_current(bucket, key, where, state, changes)
+        return Deletion(version_id)
+    entry = next((entry for entry in state.entries if entry.version_id == version_id), None)
+    if entry is None:
+        condition.check(None)
+        return Deletion(version_id)
+    condition.check(_record(bucket, key, where, entry))
+    following = state.entries[1:2]
+    if state.found is None and entry is state.entries[0] and following and not following[0].delete_marker:
+        _bring_back(bucket, where, following[0], changes)  # the commit: the marker does not count from here on (R3)
+    _remove_entry(bucket, key, where, entry, changes)
+    return Deletion(version_id, delete_marker=entry.delete_marker)
+
+
+def _record(bucket: BucketDirectory, key: bytes, where: Place, entry: HistoryEntry) -> ObjectRecord | None:
+    if entry.delete_marker:
+        return None
+    with history.open_entry(bucket, where, entry) as opened:
+        return None if opened is None else history.record_of(bucket, key, entry, opened)
+
+
+def _remove_current(bucket: BucketDirectory, key: bytes, where: Place, state: State, changes: Changes) -> None:
+    """Remove the current version: the one before it takes its place in the same system call, where there is one."""
+    if state.found is None:
+        return
+    garbage = bucket.metadata.garbage(state.found.fd, state.found.stat, key)
+    if state.entries and not state.entries[0].delete_marker:
+        _bring_back(bucket, where, state.entries[0], changes)
+    else:
+        _unlink_live(bucket, where, state, changes)
+    objects.remove_paths(bucket, garbage)
+
+
+def _bring_back(bucket: BucketDirectory, where: Place, entry: HistoryEntry, changes: Changes) -> None:
+    """Move a version from the history to the plain path, over whatever version stands there."""
+    with history.history_directory(bucket, where, changes.directories) as directory:
+        changes.note(directory)
+        with tree.make_parent(bucket.fd, where, changes.directories) as parent:
+            changes.note(parent)
+            tree.replace(directory, entry.name, parent, where)
+
+
+def _remove_entry(bucket: BucketDirectory, key: bytes, where: Place, entry: HistoryEntry, changes: Changes) -> None:
+    history.remove_entry(bucket, key, where, entry)
+    directory = tree.open_parent(bucket.fd, replace(where, parent=where.history))
+    if directory is not None:
+        with directory as fd:
+            changes.note(fd)

@@ -1,0 +1,136 @@
+"""Finding one version of an object, without a lock: the current one, or one by its id."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+from s3gate.core.errors import S3Error
+from s3gate.core.values import ObjectRecord
+from s3gate.storage.filesystem import history, tree
+from s3gate.storage.filesystem.bucket_directory import BucketDirectory
+from s3gate.storage.filesystem.history import HistoryEntry
+from s3gate.storage.filesystem.paths import Place, place
+from s3gate.storage.filesystem.reader import FileReader
+from s3gate.storage.filesystem.tree import Found
+from s3gate.storage.versions import no_such_key, no_such_version, not_for_delete_markers
+
+__all__ = ["all_versions", "current_record", "open_live", "open_one", "open_reader", "read_record"]
+
+_ATTEMPTS = 32  # how often an object may be replaced while its record is looked for
+
+Opened = tuple[Found, ObjectRecord]
+
+
+def open_live(bucket: BucketDirectory, key: bytes, where: Place) -> Opened | None:
+    """The plain file of a key with its record, or None; whoever asked closes it.
+
+    A record file that vanishes meanwhile means that the object was replaced: look again.
+    """
+    for _ in range(_ATTEMPTS):
+        found = tree.find(bucket.fd, where)
+        if found is None:
+            return None
+        try:
+            return found, bucket.metadata.read(found.fd, found.stat, key)
+        except FileNotFoundError:
+            os.close(found.fd)
+        except BaseException:
+            os.close(found.fd)
+            raise
+    raise S3Error("InternalError", "The record of the object cannot be found")
+
+
+def _open_current(bucket: BucketDirectory, key: bytes, where: Place) -> Opened:
+    """The current version, else NoSuchKey; the headers say so where that is because of a delete marker."""
+    opened = open_live(bucket, key, where)
+    if opened is not None:
+        return opened
+    newest = None
+    if bucket.versioning:
+        newest = next(iter(history.read_entries(bucket.fd, where)), None)
+        if newest is not None and not newest.delete_marker:
+            # An older version is on its way back to its place: never serve it from the history.
+            opened = open_live(bucket, key, where)
+            if opened is not None:
+                return opened
+    raise no_such_key(key.decode(), newest.version_id if newest is not None and newest.delete_marker else "")
+
+
+def _open_version(bucket: BucketDirectory, key: bytes, where: Place, version_id: str) -> Opened:
+    """The version with this id. Looks at the plain file, the history, and both again: a version moves between them."""
+    for _ in range(2):
+        opened = open_live(bucket, key, where)
+        if opened is not None and opened[1].version_id == version_id:
+            return opened
+        if opened is not None:
+            os.close(opened[0].fd)
+        for entry in history.committed(history.read_entries(bucket.fd, where), opened[1] if opened else None):
+            if entry.version_id == version_id:
+                found = _open_entry(bucket, key, where, entry)
+                if found is not None:
+                    return found
+    raise no_such_version(key.decode(), version_id)
+
+
+def _open_entry(bucket: BucketDirectory, key: bytes, where: Place, entry: HistoryEntry) -> Opened | None:
+    with history.open_entry(bucket, where, entry) as opened:
+        if opened is None:
+            return None
+        record = history.record_of(bucket, key, entry, opened)
+        if entry.delete_marker:
+            raise not_for_delete_markers(entry.version_id, record.modified_ns)
+        return Found(os.dup(opened[0]), opened[1], shadow=False), record
+
+
+def open_one(bucket: BucketDirectory, key: str, version_id: str | None) -> Opened:
+    """The current version, or the one with this id; whoever asked closes it."""
+    name = key.encode()
+    where = place(name)
+    if version_id is None:
+        return _open_current(bucket, name, where)
+    return _open_version(bucket, name, where, version_id)
+
+
+def open_reader(bucket: BucketDirectory, key: str, version_id: str | None) -> FileReader:
+    """See Backend.open_object."""
+    found, record = open_one(bucket, key, version_id)
+    return FileReader(found.fd, record, bucket.store.executor)
+
+
+def read_record(bucket: BucketDirectory, key: str, version_id: str | None) -> ObjectRecord:
+    """See Backend.stat_object."""
+    found, record = open_one(bucket, key, version_id)
+    os.close(found.fd)
+    return record
+
+
+def current_record(bucket: BucketDirectory, key: str) -> ObjectRecord | None:
+    """The record of the plain file of a key, for a listing; None where there is none."""
+    name = key.encode()
+    opened = open_live(bucket, name, place(name))
+    if opened is None:
+        return None
+    os.close(opened[0].fd)
+    return opened[1]
+
+
+def all_versions(bucket: BucketDirectory, key: str) -> list[ObjectRecord]:
+    """All versions and delete markers of a key, the newest first.
+
+    The plain file is looked at before the history: what a writer moves meanwhile is then seen as it was before. Where
+    there is no plain file and no marker tells why, a version is on its way back to it.
+    """
+    name = key.encode()
+    where = place(name)
+    for _ in range(2):
+        current = current_record(bucket, key)
+        entries = history.committed(history.read_entries(bucket.fd, where), current)
+        if current is not None or (entries and entries[0].delete_marker):
+            break
+    records = [current] if current is not None else []
+    for entry in entries:
+        with history.open_entry(bucket, where, entry) as opened:
+            if opened is not None:
+                records.append(history.record_of(bucket, name, entry, opened))
+    return [replace(record, size=0) if record.delete_marker else record for record in records]
