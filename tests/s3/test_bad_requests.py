@@ -77,7 +77,7 @@ def test_raw_bytes_in_a_path_are_refused(gateway: Gateway, bucket: str, director
     assert answer.code in ("BadRequest", "InvalidURI")
 
 
-@pytest.mark.parametrize("query", ["list-type=2&prefix=%FF", "prefix=%zz", "marker=%C3%28", "delimiter=%ED%A0%80"])
+@pytest.mark.parametrize("query", ["list-type=2&prefix=%FF", "marker=%C3%28", "delimiter=%ED%A0%80"])
 def test_a_query_that_is_not_utf_8_is_refused(gateway: Gateway, bucket: str, query: str):
     answer = ask(gateway, signed(gateway, "GET", f"/{bucket}?{query}"))
 
@@ -90,7 +90,7 @@ def test_more_than_two_kilobytes_of_metadata_are_refused(
     gateway: Gateway, s3: Any, bucket: str, directory: Path, method: str
 ):
     s3.put_object(Bucket=bucket, Key="k", Body=b"old")
-    headers = {f"x-amz-meta-name-{number}": "v" * 500 for number in range(4)}
+    headers = {f"x-amz-meta-name-{number}": "v" * 500 for number in range(5)}
     target = f"/{bucket}/k" if method == "PUT" else f"/{bucket}/k?uploads"
 
     with unchanged(directory):
@@ -102,7 +102,7 @@ def test_more_than_two_kilobytes_of_metadata_are_refused(
 
 @pytest.mark.parametrize("place", ["/", "/{bucket}", "/{bucket}/k"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "POST", "DELETE"])
-@pytest.mark.parametrize("name", ["colour", "acl", "policy", "analytics", "X-Amz-Colour", "website", "versionId=", "tagging"])
+@pytest.mark.parametrize("name", ["colour", "X-Amz-Colour", "analytics", "intelligent-tiering", "metadataTable", "ACL"])
 def test_a_sub_resource_that_is_not_known_is_never_ignored(
     gateway: Gateway, s3: Any, bucket: str, directory: Path, name: str, method: str, place: str
 ):
@@ -116,7 +116,7 @@ def test_a_sub_resource_that_is_not_known_is_never_ignored(
         assert answer.error["Code"]
 
 
-@pytest.mark.parametrize("query", ["colour=red", "versionId=null&x", "tagging=", "partNumber=1", "x-id=PutObject&colour"])
+@pytest.mark.parametrize("query", ["colour=red", "versionId=null&x", "Tagging=", "partNumber=1", "x-id=&colour"])
 def test_a_parameter_that_a_write_does_not_know_is_refused(
     gateway: Gateway, s3: Any, bucket: str, directory: Path, query: str
 ):
@@ -132,13 +132,10 @@ def test_a_parameter_that_a_write_does_not_know_is_refused(
     "header",
     [
         "x-amz-colour",
-        "x-amz-server-side-encryption",
-        "x-amz-tagging",
-        "x-amz-object-lock-mode",
-        "x-amz-grant-read",
-        "x-amz-website-redirect-location",
+        "x-amz-server-side-encryption-of-mine",
         "x-amz-write-offset-bytes",
         "x-amz-copy-source-range",
+        "x-amz-acls",
     ],
 )
 def test_a_header_that_a_write_does_not_know_is_refused(

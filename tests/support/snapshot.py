@@ -25,15 +25,23 @@ def snapshot(root: Path) -> dict[str, object]:
         for name in [*files, *names]:
             path = os.path.join(directory, name)
             relative = os.path.relpath(path, root)
-            status = os.lstat(path)
-            if stat.S_ISREG(status.st_mode):
-                if "/.s3gate/locks/" not in f"/{relative}":
-                    found[relative] = _file(path, status)
-            elif not stat.S_ISDIR(status.st_mode):
-                found[relative] = stat.S_IFMT(status.st_mode)
-            elif ".s3gate" not in relative.split("/"):
-                found[relative] = "directory"
+            try:
+                entry = _entry(path, relative)
+            except FileNotFoundError:
+                entry = "on its way out"
+            if entry is not None:
+                found[relative] = entry
     return found
+
+
+def _entry(path: str, relative: str) -> object:
+    """What there is to say of a path, None for what does not count."""
+    status = os.lstat(path)
+    if stat.S_ISDIR(status.st_mode):
+        return None if ".s3gate" in relative.split("/") else "directory"
+    if not stat.S_ISREG(status.st_mode):
+        return stat.S_IFMT(status.st_mode)
+    return None if "/.s3gate/locks/" in f"/{relative}" else _file(path, status)
 
 
 def _file(path: str, status: os.stat_result) -> tuple[object, ...]:

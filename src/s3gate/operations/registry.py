@@ -53,8 +53,9 @@ AUTH_QUERIES = frozenset(
         "expires",
     }
 )
-# Parameters that change nothing: the AWS SDKs add the operation's name as x-id.
-_HARMLESS_QUERIES = AUTH_QUERIES | {"x-id"}
+# Parameters that change nothing: the AWS SDKs add the operation's name as x-id, and botocore repeats two headers in
+# URLs that it presigns with Signature Version 2, which signs the headers and not the parameters.
+_HARMLESS_QUERIES = AUTH_QUERIES | {"x-id", "content-type", "content-md5"}
 # Headers of every request, which change nothing of what a write does or are checked for all operations in one place.
 _HARMLESS_HEADERS = frozenset(
     {

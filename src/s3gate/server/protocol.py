@@ -100,6 +100,8 @@ class GatewayProtocol(HttpToolsProtocol):
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > MAX_HEAD:
                 return S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=MAX_HEAD)
+        if self.parser.get_http_version() not in ("1.0", "1.1"):
+            return S3Error("BadRequest")
         if b"#" in self.url:
             # It would be cut off as a fragment, and another object taken for the one that was meant.
             return S3Error("InvalidURI")

@@ -14,6 +14,7 @@ from s3gate.core.values import ObjectRecord
 from s3gate.identity.model import Caller
 from s3gate.operations.copy_source import CopySource, copy_source
 from support.operations import ALICE, BOB, Bench, md5, texts
+from support.versions import put_versions, set_versioning
 
 CRC32 = base64.b64encode(zlib.crc32(b"data").to_bytes(4, "big")).decode()
 SHA256 = base64.b64encode(hashlib.sha256(b"data").digest()).decode()
@@ -196,8 +197,25 @@ async def test_tags_go_along_unless_they_are_replaced(bench: Bench) -> None:
     await change(bench, "src", tags={"a": "1"})
     await bench("PUT", "/b/with", x_amz_copy_source="/b/src", x_amz_tagging_directive="COPY")
     await bench("PUT", "/b/without", x_amz_copy_source="/b/src", x_amz_tagging_directive="REPLACE")
+    await bench("PUT", "/b/ignored", x_amz_copy_source="/b/src", x_amz_tagging="b=2&c=3")
+    await bench(
+        "PUT", "/b/others", x_amz_copy_source="/b/src", x_amz_tagging_directive="REPLACE", x_amz_tagging="b=2&c=3"
+    )
     assert (await bench.head("/b/with"))["x-amz-tagging-count"] == "1"
     assert "x-amz-tagging-count" not in await bench.head("/b/without")
+    assert texts(await bench("GET", "/b/ignored", "tagging"), "TagSet/Tag/Key") == ["a"]
+    assert texts(await bench("GET", "/b/others", "tagging"), "TagSet/Tag/Key") == ["b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("action", "key"), [("s3:GetObjectTagging", "src"), ("s3:PutObjectTagging", "dst")], ids=["read", "write"]
+)
+async def test_tags_go_along_only_for_who_may_read_and_write_them(bench: Bench, action: str, key: str) -> None:
+    await put(bench)
+    await put(bench, "tagged", x_amz_tagging="a=1")
+    bench.denied = frozenset({(action, key.replace("src", "tagged"))})
+    assert (await bench.fails("PUT", "/b/dst", x_amz_copy_source="/b/tagged")).code == "AccessDenied"
+    assert (await bench("PUT", "/b/dst", x_amz_copy_source="/b/src")).status == 200
 
 
 async def test_a_source_of_more_than_5_gib_is_refused(bench: Bench) -> None:
@@ -237,3 +255,83 @@ def test_a_source_with_an_empty_version_is_an_invalid_argument() -> None:
     with pytest.raises(S3Error) as caught:
         copy_source("b/k?versionId=")
     assert caught.value.code == "InvalidArgument"
+
+
+async def test_a_version_is_copied_by_its_id_and_both_ids_are_told(versioned: Bench) -> None:
+    first, second = await put_versions(versioned, "src", b"1", b"2")
+    copied = await versioned("PUT", "/b/dst", x_amz_copy_source=f"/b/src?versionId={first}")
+    assert copied.headers["x-amz-copy-source-version-id"] == first
+    made = copied.headers["x-amz-version-id"]
+    assert await versioned.content("/b/dst", f"versionId={made}") == b"1"
+    current = await versioned("PUT", "/b/dst", x_amz_copy_source="/b/src")
+    assert current.headers["x-amz-copy-source-version-id"] == second
+
+
+async def test_a_copy_out_of_a_versioned_bucket_has_no_version_where_nothing_was_versioned(versioned: Bench) -> None:
+    (version,) = await put_versions(versioned, "src", b"1")
+    await versioned.storage.create_bucket("plain", ALICE, "us-east-1")
+    copied = await versioned("PUT", "/plain/dst", x_amz_copy_source=f"/b/src?versionId={version}")
+    assert copied.headers == {"x-amz-copy-source-version-id": version}
+    back = await versioned("PUT", "/b/back", x_amz_copy_source="/plain/dst")
+    assert list(back.headers) == ["x-amz-version-id"]
+
+
+async def test_a_part_is_copied_from_a_version(versioned: Bench) -> None:
+    first, _ = await put_versions(versioned, "src", b"1", b"2")
+    begun = await versioned("POST", "/b/dst", "uploads")
+    upload = f"uploadId={texts(begun, 'UploadId')[0]}"
+    source = f"/b/src?versionId={first}"
+    part = await versioned("PUT", "/b/dst", f"partNumber=1&{upload}", x_amz_copy_source=source)
+    assert part.headers == {"x-amz-copy-source-version-id": first}
+    etag = texts(part, "ETag")[0]
+    body = f"<Part><PartNumber>1</PartNumber><ETag>{etag}</ETag></Part>"
+    body = f"<CompleteMultipartUpload>{body}</CompleteMultipartUpload>"
+    done = await versioned("POST", "/b/dst", upload, body=body)
+    assert await versioned.content("/b/dst", f"versionId={done.headers['x-amz-version-id']}") == b"1"
+
+
+async def test_a_delete_marker_is_no_source(versioned: Bench) -> None:
+    await put_versions(versioned, "src", b"1")
+    marker = (await versioned("DELETE", "/b/src")).headers["x-amz-version-id"]
+    assert (await versioned.fails("PUT", "/b/dst", x_amz_copy_source="/b/src")).code == "NoSuchKey"
+    error = await versioned.fails("PUT", "/b/dst", x_amz_copy_source=f"/b/src?versionId={marker}")
+    assert error.code == "InvalidRequest"
+    assert "delete marker" in error.message
+
+
+async def test_a_version_takes_a_permission_of_its_own_to_be_copied(versioned: Bench) -> None:
+    (version,) = await put_versions(versioned, "src", b"1")
+    versioned.denied = frozenset({("s3:GetObjectVersion", "src")})
+    source = f"/b/src?versionId={version}"
+    assert (await versioned.fails("PUT", "/b/dst", x_amz_copy_source=source)).code == "AccessDenied"
+    assert (await versioned("PUT", "/b/dst", x_amz_copy_source="/b/src")).status == 200
+
+
+async def test_a_copy_onto_itself_in_a_versioned_bucket_is_a_new_version(versioned: Bench) -> None:
+    (first,) = await put_versions(versioned, "src", b"data")
+    assert (await versioned.fails("PUT", "/b/src", x_amz_copy_source="/b/src")).code == "InvalidRequest"
+    copied = await versioned(
+        "PUT", "/b/src", x_amz_copy_source="/b/src", x_amz_metadata_directive="REPLACE", x_amz_meta_b="2"
+    )
+    second = copied.headers["x-amz-version-id"]
+    assert second != first
+    assert "x-amz-meta-b" not in await versioned.head("/b/src", f"versionId={first}")
+    assert (await versioned.head("/b/src"))["x-amz-meta-b"] == "2"
+
+
+async def test_an_old_version_copied_onto_its_key_is_current_again(versioned: Bench) -> None:
+    first, second = await put_versions(versioned, "src", b"1", b"2")
+    restored = await versioned("PUT", "/b/src", x_amz_copy_source=f"/b/src?versionId={first}")
+    assert await versioned.content("/b/src") == b"1"
+    ids = texts(await versioned("GET", "/b", "versions"), "Version/VersionId")
+    assert ids == [restored.headers["x-amz-version-id"], second, first]
+
+
+async def test_where_versioning_is_suspended_a_copy_onto_itself_keeps_the_versions_with_ids(versioned: Bench) -> None:
+    (first,) = await put_versions(versioned, "src", b"1")
+    await set_versioning(versioned, "Suspended")
+    replaced = {"x_amz_copy_source": "/b/src", "x_amz_metadata_directive": "REPLACE", "x_amz_meta_b": "2"}
+    copied = await versioned("PUT", "/b/src", **replaced)
+    assert copied.headers == {"x-amz-copy-source-version-id": first}
+    assert texts(await versioned("GET", "/b", "versions"), "Version/VersionId") == ["null", first]
+    assert "x-amz-meta-b" not in await versioned.head("/b/src", f"versionId={first}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.operations import Bench, md5, texts
+from support.versions import put_versions, set_versioning
 
 UNKNOWN = "0123456789abcdef01234567"
 
@@ -32,7 +33,7 @@ async def test_a_condition_saves_an_object_from_deletion(bench: Bench) -> None:
     assert (await bench("DELETE", "/b/k", if_match=md5(b"x"))).status == 204
 
 
-async def test_the_version_null_is_the_object_and_an_unknown_one_is_nothing(bench: Bench) -> None:
+async def test_where_nothing_was_versioned_null_is_the_object_and_an_unknown_version_is_nothing(bench: Bench) -> None:
     await bench("PUT", "/b/k")
     gone = await bench("DELETE", "/b/k", f"versionId={UNKNOWN}")
     assert (gone.status, gone.headers["x-amz-version-id"]) == (204, UNKNOWN)
@@ -44,7 +45,7 @@ async def test_the_version_null_is_the_object_and_an_unknown_one_is_nothing(benc
 
 async def test_a_parameter_that_nobody_knows_saves_an_object_from_deletion(bench: Bench) -> None:
     await bench("PUT", "/b/k")
-    assert (await bench.fails("DELETE", "/b/k", "annotation&tagging")).code == "NotImplemented"
+    assert (await bench.fails("DELETE", "/b/k", "taggings")).code == "NotImplemented"
     assert await keys(bench) == ["k"]
 
 
@@ -111,3 +112,72 @@ async def test_there_is_no_retention_to_bypass(bench: Bench) -> None:
     body = delete("<Key>k</Key>")
     await bench("POST", "/b", "delete", body=body, x_amz_bypass_governance_retention="true")
     assert await keys(bench) == []
+
+
+async def test_a_deletion_in_a_versioned_bucket_makes_a_delete_marker_and_tells_its_id(versioned: Bench) -> None:
+    (version,) = await put_versions(versioned, "k", b"x")
+    for _ in range(2):
+        gone = await versioned("DELETE", "/b/k")
+        marker = gone.headers["x-amz-version-id"]
+        assert (gone.status, gone.headers["x-amz-delete-marker"]) == (204, "true")
+        error = await versioned.fails("GET", "/b/k")
+        assert (error.code, error.headers["x-amz-version-id"]) == ("NoSuchKey", marker)
+        assert error.headers["x-amz-delete-marker"] == "true"
+    assert await versioned.content("/b/k", f"versionId={version}") == b"x"
+
+
+async def test_removing_the_delete_marker_brings_the_object_back(versioned: Bench) -> None:
+    await put_versions(versioned, "k", b"1", b"2")
+    marker = (await versioned("DELETE", "/b/k")).headers["x-amz-version-id"]
+    error = await versioned.fails("GET", "/b/k", f"versionId={marker}")
+    assert (error.code, error.headers["allow"]) == ("MethodNotAllowed", "DELETE")
+    gone = await versioned("DELETE", "/b/k", f"versionId={marker}")
+    assert gone.headers == {"x-amz-version-id": marker, "x-amz-delete-marker": "true"}
+    assert await versioned.content("/b/k") == b"2"
+
+
+async def test_a_version_that_is_removed_is_gone_and_the_one_before_is_current(versioned: Bench) -> None:
+    first, second = await put_versions(versioned, "k", b"1", b"2")
+    gone = await versioned("DELETE", "/b/k", f"versionId={second}")
+    assert gone.headers == {"x-amz-version-id": second}
+    assert (await versioned.fails("GET", "/b/k", f"versionId={second}")).code == "NoSuchVersion"
+    assert (await versioned.head("/b/k"))["x-amz-version-id"] == first
+    assert (await versioned("DELETE", "/b/k", f"versionId={second}")).status == 204
+
+
+async def test_where_versioning_is_suspended_a_deletion_makes_the_delete_marker_null(versioned: Bench) -> None:
+    (version,) = await put_versions(versioned, "k", b"1")
+    await set_versioning(versioned, "Suspended")
+    assert "x-amz-version-id" not in (await versioned("PUT", "/b/k", body=b"2")).headers
+    gone = await versioned("DELETE", "/b/k")
+    assert gone.headers == {"x-amz-version-id": "null", "x-amz-delete-marker": "true"}
+    assert (await versioned.fails("GET", "/b/k", "versionId=null")).code == "MethodNotAllowed"
+    assert await versioned.content("/b/k", f"versionId={version}") == b"1"
+
+
+async def test_mfa_is_not_offered_and_saves_an_object_from_deletion(versioned: Bench) -> None:
+    await put_versions(versioned, "k", b"1")
+    assert (await versioned.fails("DELETE", "/b/k", x_amz_mfa="device 123456")).code == "NotImplemented"
+    assert await versioned.content("/b/k") == b"1"
+
+
+async def test_many_deletions_tell_the_delete_markers_that_they_made_and_removed(versioned: Bench) -> None:
+    (version,) = await put_versions(versioned, "k", b"1")
+    made = await versioned("POST", "/b", "delete", body=delete("<Key>k</Key>"))
+    assert texts(made, "Deleted/DeleteMarker") == ["true"]
+    assert texts(made, "Deleted/VersionId") == []
+    (marker,) = texts(made, "Deleted/DeleteMarkerVersionId")
+    named = [f"<Key>k</Key><VersionId>{each}</VersionId>" for each in (version, marker)]
+    for _ in range(2):
+        removed = await versioned("POST", "/b", "delete", body=delete(*named))
+        assert texts(removed, "Deleted/VersionId") == [version, marker]
+        assert texts(removed, "Error/Code") == []
+    assert texts(await versioned("GET", "/b", "versions"), "*/VersionId") == []
+
+
+async def test_who_may_not_delete_versions_may_still_delete_objects(versioned: Bench) -> None:
+    (version,) = await put_versions(versioned, "k", b"1")
+    versioned.denied = frozenset({("s3:DeleteObjectVersion", "k")})
+    body = delete(f"<Key>k</Key><VersionId>{version}</VersionId>", "<Key>k</Key>")
+    result = await versioned("POST", "/b", "delete", body=body)
+    assert (texts(result, "Error/VersionId"), texts(result, "Deleted/DeleteMarker")) == ([version], ["true"])

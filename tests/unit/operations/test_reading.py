@@ -6,7 +6,8 @@ import pytest
 
 from s3gate.core.values import ObjectRecord
 from s3gate.identity.model import ANONYMOUS, Caller
-from support.operations import ALICE, Bench, md5
+from support.operations import ALICE, Bench, md5, texts
+from support.versions import put_versions, set_versioning
 
 DATA = b"0123456789"
 PAST = "Sat, 29 Oct 1994 19:43:31 GMT"
@@ -133,9 +134,11 @@ async def test_a_part_number_that_no_part_can_have_is_an_invalid_argument(bench:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-async def test_an_object_has_the_version_null_and_no_other(bench: Bench, method: str) -> None:
+async def test_where_nothing_was_versioned_an_object_has_the_version_null_and_no_other(
+    bench: Bench, method: str
+) -> None:
     await put(bench)
-    assert (await bench(method, "/b/k", "versionId=null")).status == 200
+    assert "x-amz-version-id" not in (await bench(method, "/b/k", "versionId=null")).headers
     assert (await bench.fails(method, "/b/k", "versionId=0123456789abcdef01234567")).code == "NoSuchVersion"
     assert (await bench.fails(method, "/b/k", "versionId=x")).code == "InvalidArgument"
 
@@ -175,3 +178,33 @@ async def test_a_reader_is_closed_when_the_answer_is_a_refusal(bench: Bench) -> 
     bench.caller = Caller(ALICE, "readwrite", "AK")
     assert (await bench.fails("GET", "/b/k", if_match="wrong")).code == "PreconditionFailed"
     assert closed == [True]
+
+
+async def test_every_version_is_read_by_its_id_and_the_newest_without_one(versioned: Bench) -> None:
+    ids = await put_versions(versioned, "k", b"1", b"two", b"3")
+    for version, content in zip(ids, (b"1", b"two", b"3"), strict=True):
+        assert await versioned.content("/b/k", f"versionId={version}") == content
+        headers = await versioned.head("/b/k", f"versionId={version}")
+        assert (headers["x-amz-version-id"], headers["etag"]) == (version, f'"{md5(content)}"')
+        attributes = await versioned(
+            "GET", "/b/k", f"attributes&versionId={version}", x_amz_object_attributes="ETag,ObjectSize"
+        )
+        assert attributes.headers["x-amz-version-id"] == version
+        assert texts(attributes, "ETag") == [md5(content)]
+    assert (await versioned.head("/b/k"))["x-amz-version-id"] == ids[-1]
+
+
+async def test_an_object_from_before_versioning_is_the_version_null(bench: Bench) -> None:
+    await put(bench)
+    await set_versioning(bench, "Enabled")
+    assert (await bench.head("/b/k"))["x-amz-version-id"] == "null"
+    await put_versions(bench, "k", b"new")
+    assert await bench.content("/b/k", "versionId=null") == DATA
+
+
+async def test_the_attributes_of_a_version_take_the_permission_to_read_versions(versioned: Bench) -> None:
+    (version,) = await put_versions(versioned, "k", b"1")
+    versioned.denied = frozenset({("s3:GetObjectVersion", "k")})
+    asked = {"x_amz_object_attributes": "ETag"}
+    assert (await versioned.fails("GET", "/b/k", f"attributes&versionId={version}", **asked)).code == "AccessDenied"
+    assert (await versioned("GET", "/b/k", "attributes", **asked)).status == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from s3gate.core.errors import S3Error
+from s3gate.operations import ROUTES as ROUTES_OF_ALL
 from s3gate.operations import unsupported
 from s3gate.operations.registry import Level, RouteConflict, Routes, operation
 from support import sample_operations
@@ -41,7 +42,7 @@ def test_the_operation_with_most_selectors_wins() -> None:
 
 
 def test_a_sub_resource_beats_a_copy_source() -> None:
-    assert ROUTES.match("PUT", Level.OBJECT, {"tagging": ""}, {"x-amz-copy-source": "/b/k"}).name == "PutObjectTagging"
+    assert ROUTES.match("PUT", Level.OBJECT, {"acl": ""}, {"x-amz-copy-source": "/b/k"}).name == "PutObjectAcl"
 
 
 def test_a_header_selector_is_not_taken_from_the_query() -> None:
@@ -147,3 +148,11 @@ def test_every_unsupported_operation_refuses_by_name() -> None:
             op.handler(None, None).send(None)  # type: ignore[attr-defined]
         assert caught.value.code == "NotImplemented"
         assert op.name in caught.value.message
+
+
+def test_a_request_that_names_a_version_may_take_another_permission() -> None:
+    get = ROUTES_OF_ALL.match("GET", Level.OBJECT, {}, {})
+    assert get.permission({}) == "s3:GetObject"
+    assert get.permission({"versionId": "null"}) == "s3:GetObjectVersion"
+    head = ROUTES_OF_ALL.match("HEAD", Level.BUCKET, {}, {})
+    assert head.permission({"versionId": "null"}) == "s3:ListBucket"

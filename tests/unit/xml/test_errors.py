@@ -23,3 +23,9 @@ def test_an_error_tells_its_code_message_fields_and_request_in_no_namespace() ->
 
 def test_a_message_with_markup_stays_text() -> None:
     assert tree(render_error(S3Error("InvalidArgument", "<x>&"), "/", "", "")).findtext("Message") == "<x>&"
+
+
+def test_an_error_about_a_key_that_xml_cannot_hold_is_well_formed() -> None:
+    rendered = render_error(S3Error("NoSuchKey", Key="tab\x01\x0b\ufffe"), "/b/tab%01", "R", "H")
+
+    assert tree(rendered).findtext("Key") == "tab\ufffd\ufffd\ufffd"

@@ -113,9 +113,12 @@ def _delete_version(
     version_id: str,
     changes: Changes,
 ) -> Deletion:
-    if not state.versioning and version_id == NULL_VERSION:
-        condition.check(state.current)
-        _remove_live(bucket, key, where, state, changes)
+    if not state.versioning:
+        if version_id == NULL_VERSION:
+            condition.check(state.current)
+            _remove_live(bucket, key, where, state, changes)
+        else:
+            condition.check(None)
         return Deletion()
     if state.current is not None and state.current.version_id == version_id:
         condition.check(state.current)

@@ -52,9 +52,23 @@ class Durability:
         identity = stat.st_dev, stat.st_ino
         task = self._waiting.get(identity)
         if task is None:
-            task = asyncio.create_task(self._sync(identity, os.dup(fd)))
+            try:
+                own = os.dup(fd)
+            except OSError:
+                await self._alone(fd)  # no descriptor is left, and what was committed must not fail for that
+                return
+            task = asyncio.create_task(self._sync(identity, own))
             self._waiting[identity] = task
         await asyncio.shield(task)
+
+    async def _alone(self, fd: int) -> None:
+        """Force a directory on the caller's own descriptor: ends when the thread has ended, cancelled or not."""
+        future = asyncio.get_running_loop().run_in_executor(self._executor, os.fsync, fd)
+        try:
+            await asyncio.shield(future)
+        except asyncio.CancelledError:
+            await asyncio.wait([future])
+            raise
 
     async def _sync(self, identity: _Identity, fd: int) -> None:
         try:

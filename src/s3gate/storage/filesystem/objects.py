@@ -239,7 +239,9 @@ async def update(
     async with bucket.locks.hold(KEYS, name):
         found, current = reading.open_one(bucket, key, version_id)
         try:
-            record = change(current)
+            record = replace(
+                change(current), version_id=current.version_id, sequence=current.sequence, size=current.size
+            )
             bucket.metadata.rewrite(found.fd, found.stat, name, record)
         finally:
             os.close(found.fd)

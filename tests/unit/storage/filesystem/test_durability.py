@@ -9,6 +9,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from s3gate.core.conditions import NO_CONDITION
 from s3gate.core.values import Bucket
 from s3gate.identity.model import ROOT
 from s3gate.storage.filesystem.backend import FilesystemBackend
+from s3gate.storage.filesystem.durability import Durability
 from support.disk import control_files
 from support.stores import REGION, complete, get_with_record, keys, put, put_part, start_upload
 
@@ -159,6 +161,21 @@ async def test_concurrent_writes_share_the_fsync_of_their_directory(backend, buc
     await asyncio.gather(*writes)
 
     assert fsyncs.taken(root) == {"stage": 17, "bucket": 2}
+
+
+async def test_a_directory_is_forced_without_a_descriptor_to_spare(fsyncs, root, monkeypatch, runner):
+    def no_descriptor(_fd: int) -> int:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    fd = os.open(root, os.O_RDONLY)
+    with ThreadPoolExecutor(1) as executor:
+        durability = Durability("full", executor)
+        monkeypatch.setattr(os, "dup", no_descriptor)
+
+        await durability.sync_directories([fd])
+
+    assert fsyncs.taken(root) == {".": 1}
+    os.close(fd)
 
 
 async def test_a_failing_fsync_of_the_file_fails_the_write_and_leaves_the_old_object(backend, bucket, fsyncs, root):
