@@ -65,7 +65,13 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
         yield running
 
 
-READS = [("GET", "/shelf/k"), ("HEAD", "/shelf/k"), ("GET", "/shelf?list-type=2"), ("HEAD", "/shelf"), ("GET", "/shelf?uploads")]
+READS = [
+    ("GET", "/shelf/k"),
+    ("HEAD", "/shelf/k"),
+    ("GET", "/shelf?list-type=2"),
+    ("HEAD", "/shelf"),
+    ("GET", "/shelf?uploads"),
+]
 WRITES = [("PUT", "/shelf/k"), ("DELETE", "/shelf/none"), ("POST", "/shelf/k?uploads")]
 
 

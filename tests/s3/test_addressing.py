@@ -52,7 +52,9 @@ def test_a_bucket_can_be_made_and_removed_in_the_host(gateway: Gateway, new_name
     assert ask(gateway, signed(gateway, "DELETE", "/", headers=headers)).status == 204
 
 
-@pytest.mark.parametrize("host", ["localhost", "localhost:9900", "example.com", "127.0.0.1", "bucket.example.com", "[::1]:9"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:9900", "example.com", "127.0.0.1", "bucket.example.com", "[::1]:9"]
+)
 def test_every_other_host_has_the_bucket_in_the_path(gateway: Gateway, s3: Any, bucket: str, host: str):
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
 

@@ -43,9 +43,7 @@ def test_the_parts_of_an_object_come_in_pages(s3: Any, bucket: str):
     pieces = [payload(5 * MIB, 1), payload(5 * MIB, 2), b"tail"]
     parts = []
     for number, piece in enumerate(pieces, 1):
-        part = s3.upload_part(
-            **where, UploadId=upload, PartNumber=number, Body=piece, ChecksumAlgorithm="SHA256"
-        )
+        part = s3.upload_part(**where, UploadId=upload, PartNumber=number, Body=piece, ChecksumAlgorithm="SHA256")
         parts.append({"PartNumber": number, "ETag": part["ETag"], "ChecksumSHA256": part["ChecksumSHA256"]})
     s3.complete_multipart_upload(**where, UploadId=upload, MultipartUpload={"Parts": parts})
 

@@ -125,6 +125,16 @@ def test_a_body_longer_than_it_said_is_cut_there_and_the_connection_ends(
     assert (directory / "k").read_bytes() == b"new"
 
 
+def test_a_body_much_longer_than_it_said_does_not_hide_the_answer(gateway: Gateway, stored: str, directory: Path):
+    body = payload(20 * MIB)
+    headers = {**md5_of(body), "Content-Length": "70000"}
+    request = signed(gateway, "PUT", f"/{stored}/k", headers=headers, content=UNSIGNED)
+
+    with unchanged(directory), Connection(gateway) as connection:
+        connection.send(request.head, body)
+        assert refusal(connection.answer()) == (400, "BadDigest")
+
+
 def test_garbage_behind_a_large_answer_waits_for_its_end(gateway: Gateway, s3: Any, bucket: str):
     content = payload(8 * MIB)
     s3.put_object(Bucket=bucket, Key="k", Body=content)
@@ -182,9 +192,7 @@ def test_transfer_chunks_that_are_broken_store_nothing(gateway: Gateway, stored:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE"])
 @pytest.mark.parametrize("size", [10, 200_000])
-def test_a_body_that_the_method_has_no_use_for_is_ignored(
-    gateway: Gateway, stored: str, method: str, size: int
-):
+def test_a_body_that_the_method_has_no_use_for_is_ignored(gateway: Gateway, stored: str, method: str, size: int):
     # S3 answers such a request as if the body were not there; the next one is read from behind it.
     target = f"/{stored}/none" if method == "DELETE" else f"/{stored}/k"
 

@@ -198,7 +198,9 @@ UPLOAD_IDS = ["unknown", "", "../..", "..%2F..", "0" * 26, "%00", "a" * 2000, ".
 
 @pytest.mark.parametrize("upload", UPLOAD_IDS, ids=lambda text: text[:20])
 def test_an_upload_that_nobody_began_is_refused(gateway: Gateway, bucket: str, directory: Path, upload: str):
-    document = b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"
+    document = (
+        b"<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></CompleteMultipartUpload>"
+    )
 
     with unchanged(directory):
         for method, target, body in (

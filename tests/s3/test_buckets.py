@@ -106,7 +106,9 @@ def test_buckets_are_listed_by_prefix_and_page(s3: Any, new_name: str):
     for each in names:
         s3.create_bucket(Bucket=each)
 
-    pages = list(s3.get_paginator("list_buckets").paginate(Prefix=f"{new_name}-page-", PaginationConfig={"PageSize": 2}))
+    pages = list(
+        s3.get_paginator("list_buckets").paginate(Prefix=f"{new_name}-page-", PaginationConfig={"PageSize": 2})
+    )
 
     assert [[item["Name"] for item in page["Buckets"]] for page in pages] == [names[:2], names[2:4], names[4:]]
     assert [("ContinuationToken" in page, page["Prefix"]) for page in pages] == [

@@ -109,9 +109,7 @@ def test_a_wrong_checksum_in_a_trailer_stores_nothing(
 ):
     s3.put_object(Bucket=bucket, Key="k", Body=b"old")
     trailers = {header_of(name): value_of(name, b"another")}
-    request = put_in_chunks(
-        gateway, f"/{bucket}/k", [CONTENT], content=content, trailers=trailers, transfer=transfer
-    )
+    request = put_in_chunks(gateway, f"/{bucket}/k", [CONTENT], content=content, trailers=trailers, transfer=transfer)
 
     with unchanged(directory):
         assert refusal(ask(gateway, request)) == (400, "BadDigest")

@@ -30,7 +30,11 @@ def test_a_copy_has_bytes_headers_and_metadata_of_its_source(s3: Any, stored: st
 
     got = s3.get_object(Bucket=stored, Key="to/copy")
     assert got["Body"].read() == b"content"
-    assert (got["Metadata"], got["ContentType"], got["ETag"]) == (METADATA, "text/plain", answer["CopyObjectResult"]["ETag"])
+    assert (got["Metadata"], got["ContentType"], got["ETag"]) == (
+        METADATA,
+        "text/plain",
+        answer["CopyObjectResult"]["ETag"],
+    )
     assert answer["CopyObjectResult"]["LastModified"].replace(microsecond=0) == got["LastModified"]
     assert (directory / "to/copy").read_bytes() == b"content"
     assert (directory / "to/copy").stat().st_ino != (directory / "from").stat().st_ino
@@ -81,9 +85,7 @@ def test_a_copy_onto_itself_must_change_something(s3: Any, stored: str):
 
 
 def test_a_copy_onto_itself_may_change_the_storage_class(s3: Any, stored: str):
-    s3.copy_object(
-        Bucket=stored, Key="from", CopySource={"Bucket": stored, "Key": "from"}, StorageClass="STANDARD_IA"
-    )
+    s3.copy_object(Bucket=stored, Key="from", CopySource={"Bucket": stored, "Key": "from"}, StorageClass="STANDARD_IA")
 
     got = s3.get_object(Bucket=stored, Key="from")
     assert (got["Body"].read(), got["Metadata"], got["StorageClass"]) == (b"content", METADATA, "STANDARD_IA")
@@ -125,7 +127,9 @@ def test_a_large_copy_is_whole_and_one_of_parts_becomes_one_piece(s3: Any, bucke
     assert "-" not in s3.head_object(Bucket=bucket, Key="to")["ETag"]
 
 
-@pytest.mark.parametrize("key", ["a b+c", "ключ/日本", "100%25", "a//b", "..", "x?versionId=y", "tail/", "/lead", "a&b=c"])
+@pytest.mark.parametrize(
+    "key", ["a b+c", "ключ/日本", "100%25", "a//b", "..", "x?versionId=y", "tail/", "/lead", "a&b=c"]
+)
 def test_a_source_with_an_awkward_key_is_found(s3: Any, bucket: str, key: str):
     s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
 

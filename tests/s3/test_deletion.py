@@ -24,9 +24,7 @@ def test_a_thousand_objects_are_deleted_at_once(s3: Any, bucket: str, directory:
     for number in range(1000):
         (directory / f"{number:04}").write_bytes(b"x")
 
-    answer = s3.delete_objects(
-        Bucket=bucket, Delete={"Objects": [{"Key": f"{number:04}"} for number in range(1000)]}
-    )
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": f"{number:04}"} for number in range(1000)]})
 
     assert [item["Key"] for item in answer["Deleted"]] == [f"{number:04}" for number in range(1000)]
     assert "Errors" not in answer

@@ -146,9 +146,7 @@ def test_the_gateways_own_directory_is_never_shown(s3: Any, bucket: str, directo
 
 
 @pytest.mark.parametrize("size", [0, 10, 100_000])
-def test_an_entity_tag_of_a_foreign_file_holds_until_the_file_changes(
-    s3: Any, bucket: str, directory: Path, size: int
-):
+def test_an_entity_tag_of_a_foreign_file_holds_until_the_file_changes(s3: Any, bucket: str, directory: Path, size: int):
     path = directory / "k"
     path.write_bytes(payload(size))
     first = s3.head_object(Bucket=bucket, Key="k")["ETag"]

@@ -53,9 +53,7 @@ def etag_of(*pieces: bytes) -> str:
     return f'"{hashlib.md5(digests).hexdigest()}-{len(pieces)}"'
 
 
-def test_parts_become_one_object_in_the_order_of_their_numbers(
-    gateway: Gateway, s3: Any, bucket: str, directory: Path
-):
+def test_parts_become_one_object_in_the_order_of_their_numbers(gateway: Gateway, s3: Any, bucket: str, directory: Path):
     upload = Upload(s3, bucket, Metadata={"colour": "blue"}, ContentType="text/plain", StorageClass="STANDARD_IA")
     tail, first, second = payload(10, 3), payload(FIVE, 1), payload(FIVE + 1, 2)
     late, a, b = upload.put(7, tail), upload.put(1, first), upload.put(3, second)
@@ -65,7 +63,11 @@ def test_parts_become_one_object_in_the_order_of_their_numbers(
     got = s3.get_object(**upload.where)
     content = first + second + tail
     assert got["Body"].read() == content
-    assert (got["Metadata"], got["ContentType"], got["StorageClass"]) == ({"colour": "blue"}, "text/plain", "STANDARD_IA")
+    assert (got["Metadata"], got["ContentType"], got["StorageClass"]) == (
+        {"colour": "blue"},
+        "text/plain",
+        "STANDARD_IA",
+    )
     assert got["ETag"] == answer["ETag"] == etag_of(first, second, tail)
     assert answer["Location"] == f"{gateway.endpoint}/{bucket}/folder/object"
     assert (answer["Bucket"], answer["Key"]) == (bucket, "folder/object")
@@ -208,9 +210,7 @@ BAD_RANGE = (400, "InvalidArgument")
         ("bytes=a-b", BAD_RANGE),
     ],
 )
-def test_a_range_that_is_not_within_the_source_is_refused(
-    s3: Any, bucket: str, span: str, expected: tuple[int, str]
-):
+def test_a_range_that_is_not_within_the_source_is_refused(s3: Any, bucket: str, span: str, expected: tuple[int, str]):
     s3.put_object(Bucket=bucket, Key="from", Body=b"content")
     upload = Upload(s3, bucket)
     arguments = {**upload.where, "UploadId": upload.id, "PartNumber": 1, "CopySource": f"{bucket}/from"}
@@ -226,9 +226,7 @@ def test_parts_are_listed_in_pages(s3: Any, bucket: str):
         upload.put(number, body)
 
     pages = list(
-        s3.get_paginator("list_parts").paginate(
-            **upload.where, UploadId=upload.id, PaginationConfig={"PageSize": 2}
-        )
+        s3.get_paginator("list_parts").paginate(**upload.where, UploadId=upload.id, PaginationConfig={"PageSize": 2})
     )
 
     assert [[part["PartNumber"] for part in page["Parts"]] for page in pages] == [[1, 2], [5, 9], [5000]]

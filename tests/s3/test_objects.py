@@ -68,7 +68,9 @@ def test_an_object_without_a_type_is_binary(s3: Any, bucket: str):
 
 
 def test_a_new_object_takes_nothing_over_from_the_old_one(s3: Any, bucket: str):
-    s3.put_object(Bucket=bucket, Key="k", Body=b"long content", Metadata={"a": "1"}, StorageClass="STANDARD_IA", **HEADERS)
+    s3.put_object(
+        Bucket=bucket, Key="k", Body=b"long content", Metadata={"a": "1"}, StorageClass="STANDARD_IA", **HEADERS
+    )
     s3.put_object(Bucket=bucket, Key="k", Body=b"new")
 
     answer = s3.get_object(Bucket=bucket, Key="k")

@@ -127,9 +127,7 @@ def test_a_wrong_region_is_told_the_right_one(gateway: Gateway, stored: str):
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "POST"])
 @pytest.mark.parametrize("place", ["/", "/{bucket}", "/{bucket}/k"])
-def test_the_anonymous_caller_may_do_nothing(
-    gateway: Gateway, stored: str, directory: Path, method: str, place: str
-):
+def test_the_anonymous_caller_may_do_nothing(gateway: Gateway, stored: str, directory: Path, method: str, place: str):
     target = place.format(bucket=stored)
     headers = {"Host": gateway.address, "Content-Length": "0"}
 

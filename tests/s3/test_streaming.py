@@ -172,9 +172,7 @@ def test_a_decoded_length_that_is_wrong_stores_nothing(
     gateway: Gateway, bucket: str, directory: Path, content: str, length: int
 ):
     trailers = None if content == SIGNED else {}
-    request = put_in_chunks(
-        gateway, f"/{bucket}/k", [b"hello"], content=content, trailers=trailers, length=length
-    )
+    request = put_in_chunks(gateway, f"/{bucket}/k", [b"hello"], content=content, trailers=trailers, length=length)
 
     with unchanged(directory):
         assert refusal(ask(gateway, request)) == (400, "IncompleteBody")

@@ -49,7 +49,7 @@ class Answer:
     def error(self) -> dict[str, str]:
         """The elements of the error document, which must be whole and agree with the headers."""
         assert self.headers["content-type"] == "application/xml", self
-        root = ElementTree.fromstring(self.body)
+        root = ElementTree.fromstring(self.body)  # noqa: S314  # the gateway under test wrote it
         assert root.tag == "Error"
         found = {child.tag: child.text or "" for child in root}
         assert found["Message"]

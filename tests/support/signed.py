@@ -149,9 +149,7 @@ def put_in_chunks(
     request = signed(gateway, "PUT", target, headers=found, content=content)
     if is_signed:
         signature = request.headers["Authorization"].rpartition("Signature=")[2]
-        start = signing.seed(
-            signature, timestamp=request.headers["X-Amz-Date"], secret=gateway.credentials[0][1]
-        )
+        start = signing.seed(signature, timestamp=request.headers["X-Amz-Date"], secret=gateway.credentials[0][1])
         draft = _encoded(chunks, trailers, start, style)
     body = change(draft)
     if transfer:

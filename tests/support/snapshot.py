@@ -13,7 +13,6 @@ from pathlib import Path
 __all__ = ["snapshot", "unchanged"]
 
 
-
 def snapshot(root: Path) -> dict[str, object]:
     """Every file beneath `root` with its content, its time and its attributes, and every directory of a user's.
 

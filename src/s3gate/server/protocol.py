@@ -92,6 +92,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().on_response_complete()
         if self._deferred and last and not self.transport.is_closing():
             self._deferred = False
+            self._discarded = 0
             self._refuse()
 
     def _head_fault(self) -> S3Error | None:

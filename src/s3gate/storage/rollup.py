@@ -69,12 +69,14 @@ def collect_versions(cursor: KeyCursor, query: VersionQuery, load: LoadVersions)
 
     Args:
         cursor: stands before the first key that is not less than `query.after_key` and not less than `query.prefix`.
-            It gives every key that has a version or a delete marker, and may run on behind the keys with the prefix.
+            It gives every key that has a version or a delete marker, may give others too, and may run on behind the
+            keys with the prefix.
         query: what to list. With a limit of 0 the page is empty and not truncated.
         load: gives the versions of a key, none for one that is gone. Such a key is left out and the next one takes its
             place, so that only the last page is short.
 
-    A common prefix is given without loading a version. Memory is that of a page and of the versions of one key.
+    A common prefix is given for the first key below it that has a version, and the cursor skips the others. Memory is
+    that of a page and of the versions of one key.
     """
     page = VersionPage()
     if query.limit <= 0:
@@ -92,21 +94,20 @@ def collect_versions(cursor: KeyCursor, query: VersionQuery, load: LoadVersions)
     return page
 
 
-class _Behind:
-    """A cursor that leaves out the key of the marker, unless versions of it are left to be given."""
+class _Left:
+    """A cursor that leaves out the keys without a version that is left to be given."""
 
-    def __init__(self, cursor: KeyCursor, query: VersionQuery, load: LoadVersions) -> None:
+    def __init__(self, cursor: KeyCursor, query: VersionQuery, left: Callable[[str], Sequence[ListedVersion]]) -> None:
         self._cursor = cursor
-        self._query = query
-        self._marker = query.after_key.encode()
-        self._load = load
+        self._prefix, self._past = query.prefix.encode(), query.past.encode()
+        self._left = left
 
     def next(self) -> bytes | None:
-        key = self._cursor.next()
-        if key is None or key != self._marker:
-            return key
-        records = self._load(self._query.after_key)
-        return key if _given(records, self._query.after_version) < len(records) else self._cursor.next()
+        while (key := self._cursor.next()) is not None:
+            unwanted = not key.startswith(self._prefix) or (self._past and key.startswith(self._past))
+            if unwanted or self._left(key.decode()):
+                return key
+        return None
 
     def skip(self, prefix: bytes) -> None:
         self._cursor.skip(prefix)
@@ -114,15 +115,18 @@ class _Behind:
 
 def _version_entries(cursor: KeyCursor, query: VersionQuery, load: LoadVersions) -> Iterator[ListedVersion | str]:
     """Versions and common prefixes in order."""
-    load = lru_cache(maxsize=1)(load)  # the key of the marker is asked for twice
-    for name, is_prefix in _entries(_Behind(cursor, query, load), query):
+
+    @lru_cache(maxsize=1)  # each key is asked for twice: whether it counts, and for its versions
+    def left(key: str) -> list[ListedVersion]:
+        records = load(key)
+        first = _given(records, query.after_version) if key == query.after_key else 0
+        return [ListedVersion(key, records[n], latest=n == 0) for n in range(first, len(records))]
+
+    for name, is_prefix in _entries(_Left(cursor, query, left), query):
         if is_prefix:
             yield name
-            continue
-        records = load(name)
-        first = _given(records, query.after_version) if name == query.after_key else 0
-        for n in range(first, len(records)):
-            yield ListedVersion(name, records[n], latest=n == 0)
+        else:
+            yield from left(name)
 
 
 def _given(records: Sequence[ObjectRecord], after_version: str) -> int:

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import re
 
-import re
-
 from s3gate.core.errors import S3Error
 from s3gate.xml.writer import document, element
 
 __all__ = ["render_error"]
-
-# What XML 1.0 cannot hold ("Characters"), not even as a character reference.
-_UNSUITABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-
 
 # What XML 1.0 cannot hold, not even as a reference.
 _IMPOSSIBLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")

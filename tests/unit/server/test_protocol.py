@@ -98,6 +98,29 @@ def test_what_is_not_http_gets_one_clean_400_in_xml(open_server: Address, data: 
     assert b"<Code>BadRequest</Code>" in answer
 
 
+def test_garbage_behind_requests_is_refused_after_their_answers(open_server: Address) -> None:
+    first = request("PUT /bucket/k", "Content-Length: 5", close=False) + b"12345"
+    second = request("PUT /bucket/k", "Content-Length: 7", close=False) + b"1234567"
+    answer = talk(open_server, first + second + b"garbage\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 3
+    places = [answer.index(text) for text in (b"x-test-size: 5", b"x-test-size: 7", b"<Code>BadRequest</Code>")]
+    assert places == sorted(places)
+
+
+def test_a_broken_body_is_refused_after_the_answers_before_it(open_server: Address) -> None:
+    first = request("PUT /bucket/k", "Content-Length: 5", close=False) + b"12345"
+    broken = request("PUT /bucket/k", "Transfer-Encoding: chunked", close=False) + b"no-size\r\n"
+    answer = talk(open_server, first + broken)
+    assert answer.count(b"HTTP/1.1 ") == 2
+    assert answer.index(b"x-test-size: 5") < answer.index(b"<Code>BadRequest</Code>")
+
+
+@pytest.mark.parametrize("version", ["0.9", "2.0"])
+def test_another_version_of_http_is_refused(open_server: Address, version: str) -> None:
+    answer = talk(open_server, request("GET /").replace(b"HTTP/1.1", f"HTTP/{version}".encode()))
+    assert b"<Code>BadRequest</Code>" in answer
+
+
 def test_a_raw_number_sign_is_refused_and_not_cut_off(open_server: Address) -> None:
     assert b"<Code>InvalidURI</Code>" in talk(open_server, request("GET /bucket/a#b"))
 

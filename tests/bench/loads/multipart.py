@@ -1,0 +1,72 @@
+"""An object uploaded in parts, from CreateMultipartUpload to CompleteMultipartUpload."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from bench.loads.load import Load, Target, Unit, object_path
+from bench.replay import Outcome, Unfit
+from bench.signing import Request
+from bench.sizes import size_name
+
+__all__ = ["Multipart"]
+
+_PART = 8 << 20
+_CONNECTIONS = 8
+
+
+@dataclass(frozen=True)
+class Multipart(Load):
+    """One upload in parts of 8 MiB."""
+
+    name: str
+    size: int
+    unit: Unit = "sent"
+    writes = True
+    s3 = True
+
+    @property
+    def title(self) -> str:
+        return f"multipart PUT {size_name(self.size)} in parts of {size_name(_PART)}, {_CONNECTIONS} connections"
+
+    def prepare(self, target: Target) -> str:
+        self._upload(target)
+        target.expect_object(self._path, self.size)
+        return ""
+
+    def begin(self, target: Target) -> Callable[[], Outcome]:
+        return lambda: self._upload(target)
+
+    def clean(self, target: Target) -> None:
+        target.delete(self._path)
+
+    def _upload(self, target: Target) -> Outcome:
+        begin = time.monotonic()
+        created = target.expect(Request("POST", self._path, "uploads=")).body
+        found = re.search(rb"<UploadId>([^<]+)</UploadId>", created)
+        if not found:
+            raise Unfit(f"CreateMultipartUpload is answered by {created[:300]!r}")
+        upload = found[1].decode().replace("=", "%3D").replace("+", "%2B").replace("/", "%2F")
+        sizes = [min(_PART, self.size - start) for start in range(0, self.size, _PART)]
+        requests = (
+            Request("PUT", self._path, f"partNumber={number}&uploadId={upload}", filler=size)
+            for number, size in enumerate(sizes, 1)
+        )
+        port = target.server.place.port
+        script = target.client.script(requests, port)
+        outcome, etags = target.client.run_for_etags(script, port, connections=_CONNECTIONS)
+        parts = "".join(
+            f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>" for number, etag in enumerate(etags, 1)
+        )
+        document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
+        done = target.expect(Request("POST", self._path, f"uploadId={upload}", body=document)).body
+        if b"<ETag>" not in done:
+            raise Unfit(f"CompleteMultipartUpload is answered by {done[:300]!r}")
+        return replace(outcome, requests=1, seconds=time.monotonic() - begin)
+
+    @property
+    def _path(self) -> str:
+        return object_path(self.name)
