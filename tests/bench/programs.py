@@ -131,8 +131,7 @@ def gateway(durability: str, *, reads: bool) -> Program:
         options = ["--workers", str(place.workers), "--durability", durability, "--log-level", "warning"]
         return [*serve, *options, "--root-access-key", ACCESS_KEY, "--root-secret-key", SECRET_KEY]
 
-    version = _said(sys.executable, "-m", "s3gate", "version")
-    name = f"s3gate {durability}"
+    name, version = f"s3gate {durability}", _version(sys.executable, ("-m", "s3gate", "version"))
     return Program(name, "s3gate", sys.executable, command, version, durability=durability, reads=reads)
 
 
@@ -149,7 +148,7 @@ def find_peer(name: str, path: str | None) -> Program | None:
 
 
 def _version(executable: str, arguments: tuple[str, ...]) -> str:
-    """The version of the Go module that a program was built from, else the version that it tells."""
+    """The version of the Go module that a program was built from, else the first version that it tells."""
     if shutil.which("go"):
         module = re.search(r"^\tmod\t\S+\t(v\S+)", _said("go", "version", "-m", executable), re.MULTILINE)
         if module:

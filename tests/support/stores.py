@@ -14,7 +14,7 @@ from s3gate.core.conditions import NO_CONDITION, WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.names import new_upload_id
 from s3gate.core.values import VERSIONING, Bucket, ObjectRecord, Owner, Part, PartSpan, Upload
-from s3gate.storage.backend import Backend, ListedVersion, ListPage, ListQuery, ObjectReader, VersionQuery
+from s3gate.storage.backend import Backend, Deletion, ListedVersion, ListPage, ListQuery, ObjectReader, VersionQuery
 from s3gate.storage.filesystem.backend import FilesystemBackend
 from s3gate.storage.memory import MemoryBackend
 
@@ -135,6 +135,18 @@ async def versions(backend: Backend, bucket: Bucket, prefix: str = "") -> list[L
     page = await backend.list_versions(bucket, VersionQuery(prefix, limit=100_000))
     assert not page.truncated
     return page.versions
+
+
+async def version_ids(backend: Backend, bucket: Bucket, key: str) -> list[str]:
+    """The ids of all versions of a key, newest first, a delete marker's with a minus before it."""
+    found = [each for each in await versions(backend, bucket, key) if each.key == key]
+    assert [each.latest for each in found] == [n == 0 for n in range(len(found))]
+    return ["-" * each.record.delete_marker + each.record.version_id for each in found]
+
+
+async def delete(backend: Backend, bucket: Bucket, key: str, version_id: str | None = None) -> Deletion:
+    """Delete an object or one of its versions, whatever is there."""
+    return await backend.delete_object(bucket, key, NO_CONDITION, version_id)
 
 
 async def remove_versions(backend: Backend, bucket: Bucket) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +30,8 @@ __all__ = ["MIN_PART_BYTES", "CompleteMultipartUploadArgs", "complete_multipart_
 MIN_PART_BYTES = 5 << 20
 # 10,000 parts with a checksum each.
 _MAX_DOCUMENT = 4 << 20
+# How long the answer waits for the object; then it begins without it, so that no client gives up meanwhile.
+PATIENCE_SECONDS = 5.0
 
 
 def _object_size(text: str) -> int:
@@ -182,14 +185,30 @@ async def complete_multipart_upload(call: Call, args: CompleteMultipartUploadArg
     The document is read here and not by the binding, because the x-amz-checksum-* headers are not its own.
     """
     document = CompleteMultipartUpload.parse(await read_document(call, _MAX_DOCUMENT, checksums=False))
+    work = asyncio.create_task(_complete_or_find(call, args, document.parts))
+    if (await asyncio.wait([work], timeout=PATIENCE_SECONDS))[0]:
+        record = work.result()
+        return Result(headers=written_version(record), document=_answer(call, args, record))
+    return Result(late=_late_answer(call, args, work))
+
+
+async def _complete_or_find(
+    call: Call, args: CompleteMultipartUploadArgs, named: Sequence[CompletedPart]
+) -> ObjectRecord:
     try:
-        record = await _complete(call, args, document.parts)
+        return await _complete(call, args, named)
     except S3Error as error:
         if error.code != "NoSuchUpload":
             raise
-        before = await _completed_before(call, args, document.parts)
+        before = await _completed_before(call, args, named)
         if before is None:
             raise
-        record = before
-    answer = complete_multipart_upload_result(_location(call), args.bucket, args.key, record)
-    return Result(headers=written_version(record), document=answer)
+        return before
+
+
+def _answer(call: Call, args: CompleteMultipartUploadArgs, record: ObjectRecord) -> bytes:
+    return complete_multipart_upload_result(_location(call), args.bucket, args.key, record)
+
+
+async def _late_answer(call: Call, args: CompleteMultipartUploadArgs, work: asyncio.Task[ObjectRecord]) -> bytes:
+    return _answer(call, args, await work)

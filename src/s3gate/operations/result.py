@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 
 from s3gate.storage.backend import ObjectReader
@@ -21,9 +21,14 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """An answer without HTTP's framing. `document` is XML as bytes, ready to send."""
+    """An answer without HTTP's framing. `document` is XML as bytes, ready to send.
+
+    `late` stands for the document of an operation that takes longer than clients wait: the answer begins before it is
+    there, and an error of it can only be told in its place. The work goes on when the client does not wait for it.
+    """
 
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     document: bytes | None = None
     content: Content | None = None
+    late: Awaitable[bytes] | None = None

@@ -61,16 +61,20 @@ class Pipeline:
         self, scope: Mapping[str, Any], headers: Mapping[str, str], body: RequestBody, ids: Ids
     ) -> Answer:
         head = scope["method"] == "HEAD"
+
+        def fault(error: Exception) -> Answer:
+            if isinstance(error, S3Error):
+                return self._fault(error, scope, ids)
+            _log.error("request %s: %s %r failed", ids.request, scope["method"], scope["raw_path"], exc_info=error)
+            return self._fault(S3Error("InternalError"), scope, ids)
+
         try:
-            return await open_answer(await self._result(from_scope(scope, headers), body), head=head)
-        except S3Error as error:
-            fault = error
+            result = await self._result(from_scope(scope, headers), body)
+            return await open_answer(result, head=head, fault=lambda error: bytes(fault(error).body))
         except ClientDisconnected:
             raise
-        except Exception:
-            _log.exception("request %s: %s %r failed", ids.request, scope["method"], scope["raw_path"])
-            fault = S3Error("InternalError")
-        return self._fault(fault, scope, ids)
+        except Exception as error:
+            return fault(error)
 
     def _fault(self, error: S3Error, scope: Mapping[str, Any], ids: Ids) -> Answer:
         resource = scope["raw_path"].decode("latin-1")

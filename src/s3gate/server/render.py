@@ -16,6 +16,7 @@ from s3gate.server.body import Receive, RequestBody
 from s3gate.server.ids import Ids
 from s3gate.storage.backend import ObjectReader
 from s3gate.xml.errors import render_error
+from s3gate.xml.writer import DECLARATION
 
 __all__ = ["SERVER", "Answer", "Send", "error_answer", "open_answer", "send_answer", "send_at_once"]
 
@@ -27,6 +28,8 @@ _XML = (b"content-type", b"application/xml")
 # Up to this many bytes an object is read at once and sent in one piece.
 _ONE_PIECE = 256 << 10
 _BODILESS = (204, 304)
+# How often a client that waits for a late document hears that the work goes on.
+_KEEP_ALIVE_SECONDS = 10.0
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -41,12 +44,17 @@ class Answer:
     reader: ObjectReader | None = None
 
 
-async def open_answer(result: Result, *, head: bool) -> Answer:
+async def open_answer(result: Result, *, head: bool, fault: Callable[[Exception], bytes]) -> Answer:
     """The answer to a request that went well. What fails here can still be told as an error.
 
-    `head`: the request was a HEAD, whose handler gives the content-length that a GET would have.
+    `head`: the request was a HEAD, whose handler gives the content-length that a GET would have. `fault` makes the
+    document of an error that comes too late for a status of its own.
     """
     headers = _encoded(result.headers.items())
+    if result.late is not None:
+        declaration = DECLARATION.encode()
+        rest = _late_document(asyncio.ensure_future(result.late), fault)
+        return Answer(result.status, [*headers, _XML], declaration, rest)
     if result.content is not None:
         return await _open_content(result.status, headers, result.content, head=head)
     if result.document is not None:
@@ -55,6 +63,21 @@ async def open_answer(result: Result, *, head: bool) -> Answer:
     if result.status not in _BODILESS and "content-length" not in result.headers:
         headers.append((b"content-length", b"%d" % len(body)))
     return Answer(result.status, headers, b"" if head or result.status in _BODILESS else body)
+
+
+async def _late_document(work: asyncio.Future[bytes], fault: Callable[[Exception], bytes]) -> AsyncIterator[Buffer]:
+    """White space while the work goes on, then its document; the declaration, which must come first, is sent already.
+
+    "Amazon S3 periodically sends white space characters to keep the connection from timing out" and may "send a 200 OK
+    response that contains an error" (CompleteMultipartUpload).
+    """
+    while not (await asyncio.wait([work], timeout=_KEEP_ALIVE_SECONDS))[0]:
+        yield b" "
+    try:
+        document = work.result()
+    except Exception as error:
+        document = fault(error)
+    yield document.removeprefix(DECLARATION.encode())
 
 
 async def _open_content(status: int, headers: Headers, content: Content, *, head: bool) -> Answer:

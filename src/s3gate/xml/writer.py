@@ -13,10 +13,21 @@ from urllib.parse import quote
 from s3gate.core.checksums import ALGORITHMS, Checksum
 from s3gate.core.values import Owner
 
-__all__ = ["NAMESPACE", "checksum", "document", "element", "encode_key", "escape", "nested", "owner", "quoted"]
+__all__ = [
+    "DECLARATION",
+    "NAMESPACE",
+    "checksum",
+    "document",
+    "element",
+    "encode_key",
+    "escape",
+    "nested",
+    "owner",
+    "quoted",
+]
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
-_DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 # Markup, the carriage return (which a parser would turn into a line feed), and what XML 1.0 cannot hold at all.
 _SPECIAL = re.compile('[&<>"\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\ufffe\uffff]')
 _UNRESERVED = re.compile(r"[A-Za-z0-9._~/-]*")
@@ -60,7 +71,7 @@ def nested(name: str, *content: str) -> str:
 def document(root: str, *content: str, namespace: bool = True) -> bytes:
     """A whole document around elements that are written already, in S3's namespace."""
     opening = f'{root} xmlns="{NAMESPACE}"' if namespace else root
-    return f"{_DECLARATION}<{opening}>{''.join(content)}</{root}>".encode()
+    return f"{DECLARATION}<{opening}>{''.join(content)}</{root}>".encode()
 
 
 def quoted(etag: str) -> str:

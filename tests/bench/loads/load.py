@@ -104,5 +104,5 @@ class Load(ABC):
     def begin(self, target: Target) -> Callable[[], Outcome]:
         """Make one round ready, which is done when the result is called: only that is measured."""
 
-    def clean(self, target: Target) -> None:
+    def clean(self, target: Target) -> None:  # noqa: B027  # most leave nothing behind that matters
         """Remove what takes up much space."""

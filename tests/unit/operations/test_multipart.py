@@ -10,6 +10,7 @@ import pytest
 
 from s3gate.core.checksums import ALGORITHMS, combine, composite
 from s3gate.identity.model import Caller
+from s3gate.operations import completion
 from s3gate.operations.completion import MIN_PART_BYTES, multipart_etag
 from support.operations import ALICE, BOB, Bench, md5, texts
 
@@ -149,6 +150,19 @@ async def test_a_client_that_did_not_hear_the_answer_may_ask_again(bench: Bench)
         ("POST", "uploadId="),
     ],
 )
+async def test_an_object_that_takes_long_to_assemble_is_answered_late(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(completion, "PATIENCE_SECONDS", 0.0)
+    upload_id, etags = await begun(bench)
+
+    result = await bench("POST", "/b/k", f"uploadId={upload_id}", body=named(etags))
+
+    assert result.late is not None
+    assert b"<CompleteMultipartUploadResult" in await result.late
+    assert await bench.content("/b/k") == FULL + TAIL
+
+
 @pytest.mark.parametrize("upload_id", ["", "abc1234def", "../../etc"])
 async def test_an_upload_that_is_not_there_is_no_such_upload(
     bench: Bench, method: str, query: str, upload_id: str

@@ -9,15 +9,18 @@ from lxml import etree
 
 from s3gate.core.errors import S3Error
 from s3gate.operations.result import Content, Result
+from s3gate.server import render
 from s3gate.server.ids import Ids, new_request_id
 from s3gate.server.render import Answer, error_answer, open_answer
+from s3gate.xml.errors import render_error
+from s3gate.xml.writer import document, element
 from support.sample_operations import Reader
 
 IDS = Ids("0123456789ABCDEF", "host")
 
 
 def opened(result: Result, *, head: bool = False) -> Answer:
-    return asyncio.run(open_answer(result, head=head))
+    return asyncio.run(open_answer(result, head=head, fault=lambda error: b"<Error/>"))
 
 
 def headers(answer: Answer) -> dict[str, str]:
@@ -51,7 +54,7 @@ def test_a_large_object_is_opened_with_its_first_chunk_only() -> None:
     reader = Reader(1 << 20)
 
     async def run() -> None:
-        answer = await open_answer(Result(content=Content(reader, 0, 1 << 20)), head=False)
+        answer = await open_answer(Result(content=Content(reader, 0, 1 << 20)), head=False, fault=lambda error: b"")
         assert (len(answer.body), reader.chunks_given, reader.closed) == (reader.chunk, 1, 0)
 
     asyncio.run(run())
@@ -102,3 +105,41 @@ def test_request_ids_are_16_hexadecimal_digits_and_differ() -> None:
     ids = {new_request_id() for _ in range(100)}
     assert len(ids) == 100
     assert all(len(item) == 16 and int(item, 16) >= 0 and item == item.upper() for item in ids)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_late_document_keeps_the_client_waiting_with_white_space(
+    fails: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is sent is one well-formed document: declaration, white space, then the answer or the error."""
+    monkeypatch.setattr(render, "_KEEP_ALIVE_SECONDS", 0.01)
+
+    async def run() -> tuple[Answer, list[bytes]]:
+        gate = asyncio.Event()
+
+        async def work() -> bytes:
+            await gate.wait()
+            if fails:
+                raise S3Error("InvalidPart")
+            return document("Result", element("ETag", "x"))
+
+        def fault(error: Exception) -> bytes:
+            assert isinstance(error, S3Error)
+            return render_error(error, "/", "R", "H")
+
+        answer = await open_answer(Result(late=work()), head=False, fault=fault)
+        pieces = [bytes(answer.body)]
+        assert answer.rest is not None
+        async for piece in answer.rest:
+            pieces.append(bytes(piece))
+            if len(pieces) == 4:
+                gate.set()
+        return answer, pieces
+
+    answer, pieces = asyncio.run(run())
+
+    assert answer.status == 200
+    assert "content-length" not in headers(answer)
+    assert pieces[1:4] == [b" "] * 3
+    root = etree.fromstring(b"".join(pieces))
+    assert etree.QName(root).localname == ("Error" if fails else "Result")

@@ -281,6 +281,7 @@ def test_a_key_as_marker_leaves_all_its_versions_behind() -> None:
         (new_version_id(2), []),
         (NULL_VERSION, [5, 3]),
     ],
+    ids=["newest", "between", "oldest but one", "oldest", "null"],  # the ids of versions are never the same twice
 )
 def test_a_marker_that_is_gone_is_compared_by_its_place(marker: str, expected: list[int]) -> None:
     store = Store({"a": history(8, -6, 5, 3)})

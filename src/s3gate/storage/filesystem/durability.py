@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from concurrent.futures import Executor
 from typing import Literal, get_args
 
+from s3gate.storage.filesystem.threads import run_to_end
+
 __all__ = ["LEVELS", "Durability", "Level"]
 
 Level = Literal["full", "data", "none"]
@@ -55,20 +57,12 @@ class Durability:
             try:
                 own = os.dup(fd)
             except OSError:
-                await self._alone(fd)  # no descriptor is left, and what was committed must not fail for that
+                # No descriptor is left, and what was committed must not fail for that: the caller's own will do.
+                await run_to_end(self._executor, os.fsync, fd)
                 return
             task = asyncio.create_task(self._sync(identity, own))
             self._waiting[identity] = task
         await asyncio.shield(task)
-
-    async def _alone(self, fd: int) -> None:
-        """Force a directory on the caller's own descriptor: ends when the thread has ended, cancelled or not."""
-        future = asyncio.get_running_loop().run_in_executor(self._executor, os.fsync, fd)
-        try:
-            await asyncio.shield(future)
-        except asyncio.CancelledError:
-            await asyncio.wait([future])
-            raise
 
     async def _sync(self, identity: _Identity, fd: int) -> None:
         try:

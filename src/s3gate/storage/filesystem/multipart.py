@@ -2,7 +2,8 @@
 
 The name of a part's file says everything about it but its size and time, so that 10,000 parts are listed by one scan:
 `<number>-<sequence>-<etag>[-<algorithm>-<checksum>]`. A part that is sent again gets a greater sequence, and the
-greatest counts; the rename is its commit in every metadata mode.
+greatest counts; the rename is its commit in every metadata mode. The file `sent` has a byte for each number, which is
+set before the number's first part: while it is not, nobody need look for an earlier one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.paths import CONTROL
 from s3gate.storage.filesystem.records import Binding, BrokenRecord
 from s3gate.storage.filesystem.staging import FileStage
+from s3gate.storage.filesystem.threads import run_to_end
 
 __all__ = ["abort", "commit_part", "complete", "create", "find", "list_parts", "list_uploads"]
 
@@ -31,6 +33,7 @@ UPLOADS = b"upload"  # the lock space of uploads
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _ROOT = CONTROL + b"/mpu"
 _UPLOAD_FILE = b"upload"
+_SENT_FILE = b"sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +153,13 @@ def _scan_parts(directory: int) -> tuple[dict[int, _PartFile], list[bytes]]:
     with os.scandir(directory) as entries:
         for entry in entries:
             name = os.fsencode(entry.name)
-            if name == _UPLOAD_FILE:
+            if name in (_UPLOAD_FILE, _SENT_FILE):
                 continue
-            found = _parse_part(name, os.stat(name, dir_fd=directory, follow_symlinks=False))
+            try:
+                stat = os.stat(name, dir_fd=directory, follow_symlinks=False)
+            except FileNotFoundError:
+                continue  # replaced or removed meanwhile
+            found = _parse_part(name, stat)
             rival = current.get(found.part.number)
             if rival is None or rival.sequence < found.sequence:
                 current[found.part.number] = found
@@ -161,6 +168,19 @@ def _scan_parts(directory: int) -> tuple[dict[int, _PartFile], list[bytes]]:
             else:
                 replaced.append(name)
     return current, replaced
+
+
+def _earlier(directory: int, number: int) -> list[bytes]:
+    """The files of the parts of this number, under the lock of the upload; notes that there will be one."""
+    fd = os.open(_SENT_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        if os.pread(fd, 1, number) != b"1":
+            os.pwrite(fd, b"1", number)
+            return []
+    finally:
+        os.close(fd)
+    prefix = f"{number:05d}-"
+    return [os.fsencode(name) for name in os.listdir(directory) if name.startswith(prefix)]
 
 
 async def commit_part(bucket: BucketDirectory, upload: Upload, stage: FileStage, part: Part) -> Part:
@@ -173,8 +193,7 @@ async def commit_part(bucket: BucketDirectory, upload: Upload, stage: FileStage,
         async with bucket.locks.hold(UPLOADS, upload.id.encode()):
             if _load(directory, upload.id) is None:
                 raise S3Error("NoSuchUpload", UploadId=upload.id)
-            prefix = f"{part.number:05d}-".encode()
-            older = [name for name in map(os.fsencode, os.listdir(directory)) if name.startswith(prefix)]
+            older = _earlier(directory, part.number)
             last = max((int(name.split(b"-")[1], 16) for name in older), default=0)
             name = _part_name(part, max(clock.now_ns(), last + 1))
             os.rename(stage.name, name, src_dir_fd=stage.directory, dst_dir_fd=directory)
@@ -236,7 +255,7 @@ async def complete(
         async with bucket.locks.hold(UPLOADS, upload.id.encode()):
             if _load(directory, upload.id) is None:
                 raise S3Error("NoSuchUpload", UploadId=upload.id)
-            found, _ = _scan_parts(directory)
+            found, _ = await run_to_end(bucket.store.executor, _scan_parts, directory)
             stage = bucket.stage()
             try:
                 for part in parts:
@@ -263,11 +282,15 @@ async def _append(stage: FileStage, directory: int, stored: _PartFile) -> None:
 
 async def _end(bucket: BucketDirectory, upload_id: str, directory: int) -> None:
     """Remove an upload: its file first, which is what makes it one, then the parts."""
-    os.unlink(_UPLOAD_FILE, dir_fd=directory)
-    for name in os.listdir(directory):
-        os.unlink(name, dir_fd=directory)
-    with contextlib.suppress(OSError):
-        os.rmdir(_ROOT + b"/" + upload_id.encode(), dir_fd=bucket.fd)
+
+    def work() -> None:
+        os.unlink(_UPLOAD_FILE, dir_fd=directory)
+        for name in os.listdir(directory):
+            os.unlink(name, dir_fd=directory)
+        with contextlib.suppress(OSError):
+            os.rmdir(_ROOT + b"/" + upload_id.encode(), dir_fd=bucket.fd)
+
+    await run_to_end(bucket.store.executor, work)
     await bucket.durability.sync_directories([directory])
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import errno
 import os
@@ -16,6 +15,7 @@ from s3gate.core.errors import S3Error
 from s3gate.storage.backend import ObjectReader, Through
 from s3gate.storage.filesystem.faults import seam
 from s3gate.storage.filesystem.reader import FileReader
+from s3gate.storage.filesystem.threads import run_to_end
 
 __all__ = ["FileStage", "Home", "copy_range"]
 
@@ -113,17 +113,8 @@ class FileStage:
         self._size += length
 
     async def run(self, work: Callable[..., None], *arguments: object) -> None:
-        """Run blocking work on this stage in a thread, and wait for its end even when this task is cancelled.
-
-        The thread uses the descriptor: it must not be closed, and its number not be reused, before the thread is done.
-        """
-        future = asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
-        try:
-            await asyncio.shield(future)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Exception):
-                await future
-            raise
+        """Run blocking work on this stage in a thread, and wait for its end even when this task is cancelled."""
+        await run_to_end(self._executor, work, *arguments)
 
     def discard(self) -> None:
         """Close, and remove the file unless it was committed."""

@@ -1,0 +1,89 @@
+"""`python -m bench`: measures s3gate beside the peers that are installed, and reports."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from bench.disk import Disk, disk_at
+from bench.loads.load import Target
+from bench.machine import describe_machine
+from bench.options import PEERS_VARIABLE, Options, parse_options
+from bench.programs import PEERS, Program, find_peer, gateway
+from bench.replay import MissingProgram, Replay
+from bench.report import Report
+from bench.rounds import measure_load
+from bench.servers import Server
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run with the arguments of the command line; the exit status."""
+    options = parse_options(arguments)
+    try:
+        programs = _programs(options)
+        with _scratch(options, programs) as (client, disk, home):
+            report = _measure(options, programs, client, disk, home)
+    except MissingProgram as missing:
+        print(f"bench: {missing}", file=sys.stderr)
+        return 1
+    _write(options.markdown, report.markdown())
+    if options.json:
+        _write(options.json, report.json())
+    return 0
+
+
+def _programs(options: Options) -> list[Program]:
+    """s3gate in each durability, of which the last takes the loads that only read, and the peers."""
+    found = [gateway(name, reads=name == options.durabilities[-1]) for name in options.durabilities]
+    for name in PEERS if options.peers is None else options.peers:
+        peer = find_peer(name, options.peer_paths.get(name))
+        if peer is not None:
+            found.append(peer)
+        elif options.peers is not None or name in options.peer_paths:
+            raise MissingProgram(f"{name} is not installed: put it on PATH, or its path into {PEERS_VARIABLE}")
+        else:
+            print(f"bench: {name} is not installed, and left out", file=sys.stderr)
+    return found
+
+
+@contextmanager
+def _scratch(options: Options, programs: Sequence[Program]) -> Iterator[tuple[Replay, Disk, Path]]:
+    """The client, a disk for data, and a directory for what else the servers write."""
+    listers = sum(program.plain and program.s3 and program.reads for program in programs)
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="s3gate-bench-home-")))
+        client = Replay.build(home, options.patience)
+        yield client, stack.enter_context(disk_at(options.directory, options.listed * listers)), home
+
+
+def _measure(options: Options, programs: Sequence[Program], client: Replay, disk: Disk, home: Path) -> Report:
+    with ExitStack() as stack:
+        servers = []
+        for program in programs:
+            servers.append(Server.start(program, disk.root, workers=options.workers, home=home))
+            stack.callback(servers[-1].stop)
+        targets = [Target(server, client, options.seconds) for server in servers]
+        loads = [measure_load(load, targets, options.rounds, disk) for load in options.loads]
+    setting = {
+        **describe_machine(),
+        "data": disk.description,
+        "client": "replay.c, one thread, on the same machine; requests signed before (SigV4 header, UNSIGNED-PAYLOAD)",
+        "rounds": f"{options.rounds} of {options.seconds:g} s each, in turn; medians",
+        "processes": f"{options.workers} of s3gate and nginx",
+    }
+    return Report(setting, servers, loads)
+
+
+def _write(path: Path | None, text: str) -> None:
+    if path is None:
+        print(text, end="")
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
