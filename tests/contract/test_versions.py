@@ -10,7 +10,7 @@ from itertools import chain
 import pytest
 
 from s3gate.core.clock import http_date
-from s3gate.core.conditions import NO_CONDITION, WriteCondition
+from s3gate.core.conditions import NO_CONDITION
 from s3gate.core.values import NULL_VERSION, Bucket
 from s3gate.storage.backend import Backend, Deletion, ListQuery
 from support.awkward_keys import AWKWARD
@@ -31,7 +31,6 @@ from support.stores import (
 )
 
 VERSION_ID = re.compile(r"[0-9a-f]{24}")
-ABSENT = WriteCondition(if_none_match="*")
 LARGE = b"".join(hashlib.sha256(n.to_bytes(4, "big")).digest() for n in range(50_000))
 UNKNOWN_IDS = [
     *("", "null", "0" * 24, "f" * 24, "F" * 24, "0" * 23, "0" * 25, "x", "..", "/", "../null", "a/b", "\0", "ü", "*"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import Sequence
@@ -144,8 +145,15 @@ async def test_a_client_that_did_not_hear_the_answer_may_ask_again(bench: Bench)
 async def test_an_object_that_takes_long_to_assemble_is_answered_late(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(completion, "PATIENCE_SECONDS", 0.0)
     upload_id, etags = await begun(bench)
+    complete = completion._complete
+
+    async def slowly(*arguments: object) -> object:
+        await asyncio.sleep(0.05)
+        return await complete(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(completion, "PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr(completion, "_complete", slowly)
 
     result = await bench("POST", "/b/k", f"uploadId={upload_id}", body=named(etags))
 

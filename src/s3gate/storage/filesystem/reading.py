@@ -57,19 +57,45 @@ def _open_current(bucket: BucketDirectory, key: bytes, where: Place) -> Opened:
     raise no_such_key(key.decode(), newest.version_id if newest is not None and newest.delete_marker else "")
 
 
+def _look(bucket: BucketDirectory, key: bytes, where: Place) -> tuple[Opened | None, list[HistoryEntry]]:
+    """The plain file and the history that counts beside it, as they stood at one instant.
+
+    The plain file is looked at before and after the history. Where it is another one, or where there is none and no
+    delete marker tells why, a writer has moved a version between the two meanwhile: look again.
+    """
+    opened = open_live(bucket, key, where)
+    for _ in range(_ATTEMPTS):
+        entries = history.read_entries(bucket.fd, where)
+        again = open_live(bucket, key, where)
+        settled = _is_same(opened, again) and (opened is not None or not entries or entries[0].delete_marker)
+        if opened is not None:
+            os.close(opened[0].fd)
+        opened = again
+        if settled:
+            break
+    return opened, history.committed(entries, opened[1] if opened else None)
+
+
+def _is_same(one: Opened | None, other: Opened | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return (one[1].version_id, one[1].sequence) == (other[1].version_id, other[1].sequence)
+
+
 def _open_version(bucket: BucketDirectory, key: bytes, where: Place, version_id: str) -> Opened:
-    """The version with this id. Looks at the plain file, the history, and both again: a version moves between them."""
-    for _ in range(2):
-        opened = open_live(bucket, key, where)
+    """The version with this id. An entry that is gone when it is opened has moved to the plain path: look again."""
+    for _ in range(_ATTEMPTS):
+        opened, entries = _look(bucket, key, where)
         if opened is not None and opened[1].version_id == version_id:
             return opened
         if opened is not None:
             os.close(opened[0].fd)
-        for entry in history.committed(history.read_entries(bucket.fd, where), opened[1] if opened else None):
-            if entry.version_id == version_id:
-                found = _open_entry(bucket, key, where, entry)
-                if found is not None:
-                    return found
+        entry = next((entry for entry in entries if entry.version_id == version_id), None)
+        if entry is None:
+            break
+        found = _open_entry(bucket, key, where, entry)
+        if found is not None:
+            return found
     raise no_such_version(key.decode(), version_id)
 
 
@@ -116,19 +142,14 @@ def current_record(bucket: BucketDirectory, key: str) -> ObjectRecord | None:
 
 
 def all_versions(bucket: BucketDirectory, key: str) -> list[ObjectRecord]:
-    """All versions and delete markers of a key, the newest first.
-
-    The plain file is looked at before the history: what a writer moves meanwhile is then seen as it was before. Where
-    there is no plain file and no marker tells why, a version is on its way back to it.
-    """
+    """All versions and delete markers of a key as they stood at one instant, the newest first."""
     name = key.encode()
     where = place(name)
-    for _ in range(2):
-        current = current_record(bucket, key)
-        entries = history.committed(history.read_entries(bucket.fd, where), current)
-        if current is not None or (entries and entries[0].delete_marker):
-            break
-    records = [current] if current is not None else []
+    opened, entries = _look(bucket, name, where)
+    records = []
+    if opened is not None:
+        os.close(opened[0].fd)
+        records.append(opened[1])
     for entry in entries:
         with history.open_entry(bucket, where, entry) as opened:
             if opened is not None:
