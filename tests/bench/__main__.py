@@ -71,7 +71,7 @@ def _measure(options: Options, programs: Sequence[Program], client: Replay, disk
         **describe_machine(),
         "data": disk.description,
         "client": "replay.c, one thread, on the same machine; requests signed before (SigV4 header, UNSIGNED-PAYLOAD)",
-        "rounds": f"{options.rounds} of {options.seconds:g} s each, in turn; medians",
+        "rounds": f"{options.rounds} of {options.seconds:g} s each, in turn; medians of the quiet ones",
         "processes": f"{options.workers} of s3gate and nginx",
     }
     return Report(setting, servers, loads)

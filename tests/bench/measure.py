@@ -11,18 +11,19 @@ from pathlib import Path
 
 from bench.replay import Outcome
 
-__all__ = ["Sample", "measured", "proportional_bytes", "session_cpu", "session_processes"]
+__all__ = ["Sample", "measured", "process_cpu", "proportional_bytes", "session_cpu", "session_processes"]
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
-_SESSION, _CPU = 3, slice(11, 15)  # fields of /proc/PID/stat behind the command's name
+_SESSION, _FLAGS, _CPU = 3, 6, slice(11, 15)  # fields of /proc/PID/stat behind the command's name
+_KERNEL_THREAD = 0x00200000  # PF_KTHREAD among the flags
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One round: what was done, and the CPU seconds of server and client.
 
-    `foreign` is the number of cores that others kept busy meanwhile; the kernel's own threads that write what the
-    server wrote are among them.
+    `foreign` is the number of cores that other processes kept busy meanwhile. The kernel's own threads, which write
+    what the server wrote, are nobody's.
     """
 
     outcome: Outcome
@@ -34,21 +35,26 @@ class Sample:
 def measured(work: Callable[[], Outcome], session: int) -> Sample:
     """Do the work and tell what it cost the processes of a session (see session_processes), and this process."""
     start = time.monotonic()
-    server, client, machine = session_cpu(session), _own_cpu(), _machine_cpu()
+    server, client, machine = session_cpu(session), _own_cpu(), _processes_cpu()
     outcome = work()
-    machine, client, server = _machine_cpu() - machine, _own_cpu() - client, session_cpu(session) - server
+    machine, client, server = _processes_cpu() - machine, _own_cpu() - client, session_cpu(session) - server
     foreign = (machine - client - server) / (time.monotonic() - start)
     return Sample(outcome, server, client, max(0.0, foreign))
 
 
 def session_processes(session: int) -> list[int]:
     """The processes of a session: those of the server that leads it."""
-    return [int(name) for name in os.listdir("/proc") if name.isdigit() and _stat(int(name))[_SESSION] == str(session)]
+    return [process for process in _processes() if _stat(process)[_SESSION] == str(session)]
 
 
 def session_cpu(session: int) -> float:
     """CPU seconds that the processes of a session have used so far, with children that have ended."""
-    return sum(sum(map(int, _stat(process)[_CPU])) for process in session_processes(session)) * _TICK
+    return sum(map(process_cpu, session_processes(session)))
+
+
+def process_cpu(process: int) -> float:
+    """CPU seconds that a process has used so far, with its children that have ended."""
+    return sum(map(int, _stat(process)[_CPU])) * _TICK
 
 
 def proportional_bytes(session: int) -> int:
@@ -75,7 +81,12 @@ def _own_cpu() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in spent)
 
 
-def _machine_cpu() -> float:
-    """CPU seconds that all cores together were busy so far: neither idle, nor waiting for a disk, nor stolen."""
+def _processes_cpu() -> float:
+    """CPU seconds of the machine so far that are spent for processes, not in the kernel's own threads."""
     user, nice, system, _, _, irq, softirq = map(int, Path("/proc/stat").read_text().split()[1:8])
-    return (user + nice + system + irq + softirq) * _TICK
+    kernel = (process for process in _processes() if int(_stat(process)[_FLAGS]) & _KERNEL_THREAD)
+    return (user + nice + system + irq + softirq) * _TICK - sum(map(process_cpu, kernel))
+
+
+def _processes() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]

@@ -13,9 +13,6 @@ from bench.summary import Ratio, Summary, ratios, summary
 
 __all__ = ["Report"]
 
-# Cores that others kept busy, from which on a figure is marked.
-_NOISE = 0.15
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -43,8 +40,8 @@ class Report:
         parts = [
             described,
             _table(["server", "version", "writes are synced", "start s", "idle MiB"], servers),
-            "Rates: requests a second, or GB (10^9 bytes) a second. `*`: others kept more than "
-            f"{_NOISE} cores busy meanwhile (for writes, the kernel that writes the data is among them).",
+            "Rates: requests a second, or GB (10^9 bytes) a second. `*`: in every round other processes kept the "
+            "machine busy, so the figure is too low. `†`: measured under other conditions, see the remarks.",
             _table(["load", *names], [self._row(cells, _rate) for cells in self.loads]),
             "CPU of the server + CPU of the client: microseconds a request, or seconds a GB.",
             _table(["load", *names], [self._row(cells, _cpu) for cells in self.loads]),
@@ -52,7 +49,7 @@ class Report:
             "nginx.",
             _table(["load", "durability", "fastest peer", "of the peer", "of nginx"], list(self._ratio_rows())),
         ]
-        return "\n\n".join([*parts, *(["\n".join(remarks)] if remarks else [])]) + "\n"
+        return "\n\n".join([*parts, *(["Remarks:\n\n" + "\n".join(remarks)] if remarks else [])]) + "\n"
 
     def json(self) -> str:
         """Everything: settings, servers, and for each load and server the medians and the samples."""
@@ -86,7 +83,7 @@ class Report:
 
 
 def _rate(cell: Cell, found: Summary) -> str:
-    mark = ("*" if found.foreign > _NOISE else "") + (" (†)" if cell.remark else "")
+    mark = ("" if found.quiet else "*") + ("†" if cell.remark else "")
     if cell.load.unit != "requests":
         return f"{found.rate / 1e9:.2f}{mark}"
     return (f"{found.rate:,.0f}" if found.rate >= 100 else f"{found.rate:.1f}") + mark

@@ -34,6 +34,11 @@ class Answer:
     headers: http.client.HTTPMessage
     body: bytes
 
+    @property
+    def excerpt(self) -> str:
+        """The beginning of the body, where it is text."""
+        return self.body[:300].decode() if self.body[:300].isascii() else f"{len(self.body)} bytes"
+
 
 @dataclass(slots=True)
 class Server:
@@ -97,7 +102,7 @@ class Server:
         deadline = time.monotonic() + _START_SECONDS
         while (answer := self.ask(Request("PUT", f"/{name}"))).status != 200:
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{self.program.name} makes no bucket: {answer.status} {answer.body[:500]!r}")
+                raise RuntimeError(f"{self.program.name} makes no bucket: {answer.status} {answer.excerpt}")
             time.sleep(0.1)
 
     def ask(self, request: Request, patience: float = _START_SECONDS) -> Answer:

@@ -13,14 +13,19 @@ from bench.rounds import Cell
 __all__ = ["Ratio", "Summary", "amount", "ratios", "summary"]
 
 _GATEWAY, _LIMIT = "s3gate", "nginx"
+# Cores that other processes keep busy, up to which a round is quiet.
+_QUIET_CORES = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """Medians of a cell: `rate` in requests or bytes a second, CPU in seconds for each of them.
 
+    They are those of the `quiet` rounds, in which no other process disturbed, or of all where none was quiet.
     `slowest` and `fastest` are the rates of single rounds; `foreign` is in cores, `p50` and `p99` in microseconds.
     """
+
+    quiet: int
 
     rate: float
     slowest: float
@@ -52,8 +57,11 @@ def amount(sample: Sample, unit: Unit) -> int:
 
 def summary(samples: Sequence[Sample], unit: Unit) -> Summary:
     """The medians of at least one sample."""
+    quiet = [sample for sample in samples if sample.foreign <= _QUIET_CORES]
+    samples = quiet or samples
     rates = [amount(sample, unit) / sample.outcome.seconds for sample in samples]
     return Summary(
+        len(quiet),
         median(rates),
         min(rates),
         max(rates),
@@ -71,24 +79,22 @@ def ratios(cells: Iterable[Cell]) -> list[Ratio]:
     A gateway that syncs what it writes is compared with peers that do so too. Cells with a remark are measured under
     other conditions than the rest, and are no measure.
     """
-    rates = {cell.program: summary(cell.samples, cell.load.unit).rate for cell in cells if cell.samples}
-    writes = any(cell.load.writes for cell in cells)
-    unequal = {cell.program for cell in cells if cell.remark}
+    measured = {cell.program.name: cell for cell in cells if cell.samples}
+    rates = {name: summary(cell.samples, cell.load.unit).rate for name, cell in measured.items()}
+    limit = next((rates[name] for name, cell in measured.items() if cell.program.kind == _LIMIT), None)
     found = []
-    for program, rate in rates.items():
-        if program.kind != _GATEWAY:
-            continue
-        peers = {
-            other.name: theirs
-            for other, theirs in rates.items()
-            if other.kind not in (_GATEWAY, _LIMIT)
-            and other not in unequal
-            and (not writes or program.durability == "none" or other.durability != "none")
-        }
-        peer = max(peers, key=peers.__getitem__, default="")
-        limits = [theirs for other, theirs in rates.items() if other.kind == _LIMIT]
-        durability = program.durability if writes else "any"
-        found.append(
-            Ratio(durability, peer, rate / peers[peer] if peer else None, rate / limits[0] if limits else None)
-        )
+    for name, cell in measured.items():
+        if cell.program.kind == _GATEWAY:
+            peers = {other: rates[other] for other, theirs in measured.items() if _comparable(cell, theirs)}
+            peer = max(peers, key=peers.__getitem__, default="")
+            durability = cell.program.durability if cell.load.writes else "any"
+            to_peer, to_limit = (rates[name] / rate if rate else None for rate in (peers.get(peer), limit))
+            found.append(Ratio(durability, peer, to_peer, to_limit))
     return found
+
+
+def _comparable(own: Cell, other: Cell) -> bool:
+    """Whether another server's cell is one of a peer that does the same as the gateway does in its own."""
+    if other.program.kind in (_GATEWAY, _LIMIT) or other.remark:
+        return False
+    return not own.load.writes or own.program.durability == "none" or other.program.durability != "none"

@@ -62,7 +62,7 @@ class MultiDeletes(Load):
         target.fill(target.put(object_path(key), _SIZE) for key in keys)
         answer = target.expect(_delete_objects(keys[:2]))
         if b"<Error" in answer.body or answer.body.count(b"<Deleted>") != 2:
-            raise Unfit(f"DeleteObjects is answered by {answer.body[:500]!r}")
+            raise Unfit(f"DeleteObjects is answered by {answer.excerpt}")
         target.expect(Request("HEAD", object_path(keys[1])), 404)
         target.expect_object(object_path(keys[2]), _SIZE)
         return ""

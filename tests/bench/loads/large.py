@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from bench.loads.load import Load, Target, Unit, object_path
-from bench.replay import Outcome
+from bench.replay import Outcome, Unfit
 from bench.signing import Request
 from bench.sizes import size_name
 
@@ -69,6 +69,9 @@ class Ranges(Load):
     def prepare(self, target: Target) -> str:
         target.fill([target.put(self._path, self.size)])
         target.expect_object(self._path, self.size)
+        found = target.expect(Request("GET", self._path, headers=(("Range", f"bytes=0-{self.span - 1}"),)), 200, 206)
+        if found.body != target.content(self.span):
+            raise Unfit(f"a range of {self.span} bytes is answered by {len(found.body)}")
         return ""
 
     def begin(self, target: Target) -> Callable[[], Outcome]:

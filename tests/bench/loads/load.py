@@ -57,18 +57,23 @@ class Target:
         """Send one request; Unfit unless its status is among those, or 200 when none are given."""
         answer = self.server.ask(request, self.client.patience)
         if answer.status not in (statuses or (200,)):
-            raise Unfit(f"{request.method} {request.target} is answered by {answer.status}: {answer.body[:300]!r}")
+            raise Unfit(f"{request.method} {request.target} is answered by {answer.status}: {answer.excerpt}")
         return answer
 
     def expect_object(self, path: str, size: int) -> None:
-        """Unfit unless the object is that long, and its last bytes are those that were put."""
+        """Unfit unless the object is that long, and its last bytes are those that were put.
+
+        A server may send all of it where the last bytes are asked for.
+        """
         length = self.expect(Request("HEAD", path)).headers["Content-Length"]
+        if length != str(size):
+            raise Unfit(f"{path} has {length} bytes in place of {size}")
         span = min(size, FILLER_SIZE)
-        tail = self.expect(Request("GET", path, headers=(("Range", f"bytes={size - span}-{size - 1}"),)), 206).body
+        last = Request("GET", path, headers=(("Range", f"bytes={size - span}-{size - 1}"),))
         filler = self.client.filler
         start = (size - span) % FILLER_SIZE
-        if length != str(size) or tail != (filler[start:] + filler[:start])[:span]:
-            raise Unfit(f"GET {path} does not give what was put: {length} bytes, the last {len(tail)} of them differ")
+        if self.expect(last, 200, 206).body[-span:] != (filler[start:] + filler[:start])[:span]:
+            raise Unfit(f"{path} does not hold what was put")
 
     def delete(self, *paths: str) -> None:
         """Remove objects."""

@@ -45,10 +45,10 @@ class Multipart(Load):
 
     def _upload(self, target: Target) -> Outcome:
         begin = time.monotonic()
-        created = target.expect(Request("POST", self._path, "uploads=")).body
-        found = re.search(rb"<UploadId>([^<]+)</UploadId>", created)
+        created = target.expect(Request("POST", self._path, "uploads="))
+        found = re.search(rb"<UploadId>([^<]+)</UploadId>", created.body)
         if not found:
-            raise Unfit(f"CreateMultipartUpload is answered by {created[:300]!r}")
+            raise Unfit(f"CreateMultipartUpload is answered by {created.excerpt}")
         upload = found[1].decode().replace("=", "%3D").replace("+", "%2B").replace("/", "%2F")
         sizes = [min(_PART, self.size - start) for start in range(0, self.size, _PART)]
         requests = (
@@ -62,9 +62,9 @@ class Multipart(Load):
             f"<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>" for number, etag in enumerate(etags, 1)
         )
         document = f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
-        done = target.expect(Request("POST", self._path, f"uploadId={upload}", body=document)).body
-        if b"<ETag>" not in done:
-            raise Unfit(f"CompleteMultipartUpload is answered by {done[:300]!r}")
+        done = target.expect(Request("POST", self._path, f"uploadId={upload}", body=document))
+        if b"<ETag>" not in done.body:
+            raise Unfit(f"CompleteMultipartUpload is answered by {done.excerpt}")
         return replace(outcome, requests=1, seconds=time.monotonic() - begin)
 
     @property
