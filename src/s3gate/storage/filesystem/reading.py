@@ -151,7 +151,7 @@ def all_versions(bucket: BucketDirectory, key: str) -> list[ObjectRecord]:
         os.close(opened[0].fd)
         records.append(opened[1])
     for entry in entries:
-        with history.open_entry(bucket, where, entry) as opened:
-            if opened is not None:
-                records.append(history.record_of(bucket, name, entry, opened))
+        with history.open_entry(bucket, where, entry) as file:
+            if file is not None:
+                records.append(history.record_of(bucket, name, entry, file))
     return [replace(record, size=0) if record.delete_marker else record for record in records]
