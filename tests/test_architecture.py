@@ -32,6 +32,7 @@ LAYERS = {
     "s3gate.access": {"s3gate.core", "s3gate.xml", "s3gate.identity"},
     "s3gate.storage.backend": {"s3gate.core"},
     "s3gate.storage": {"s3gate.core", "s3gate.durable", "s3gate.identity", "s3gate.storage.backend"},
+    "s3gate.jobs": set(),
     "s3gate.operations": {
         "s3gate.core",
         "s3gate.xml",
@@ -41,7 +42,13 @@ LAYERS = {
         "s3gate.storage.backend",
     },
 }
-LAYERS["s3gate.server"] = {*LAYERS["s3gate.operations"], "s3gate", "s3gate.operations", "s3gate.settings"}
+LAYERS["s3gate.server"] = {
+    *LAYERS["s3gate.operations"],
+    "s3gate",
+    "s3gate.jobs",
+    "s3gate.operations",
+    "s3gate.settings",
+}
 LAYERS["s3gate.bootstrap"] = {*LAYERS["s3gate.server"], "s3gate.server", "s3gate.config", "s3gate.storage"}
 LAYERS["s3gate.cli"] = {*LAYERS["s3gate.bootstrap"], "s3gate.bootstrap", "s3gate.durable"}
 LAYERS["s3gate.__main__"] = {"s3gate.cli"}

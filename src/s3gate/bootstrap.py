@@ -17,7 +17,7 @@ from s3gate.server.app import App, create_app
 from s3gate.server.gateway import Gateway
 from s3gate.storage.backend import Backend, StartError
 from s3gate.storage.filesystem.backend import FilesystemBackend
-from s3gate.storage.filesystem.probe import require_process_locks
+from s3gate.storage.filesystem.probe import require_exact_names, require_process_locks
 
 __all__ = ["make_app", "prepare"]
 
@@ -38,6 +38,7 @@ def prepare(settings: Settings) -> None:
                 f"Cannot make the data directory {settings.data_dir}: {error.strerror or error}. "
                 "Name one that can be written, as in: s3gate serve DIR."
             ) from error
+        require_exact_names(settings.data_dir)
         if settings.workers != 1:
             require_process_locks(settings.data_dir)
     asyncio.run(_try_store(_storage(settings), settings))
@@ -82,6 +83,7 @@ def make_app(settings: Settings, _worker: int = 0) -> App:
             open_access=settings.no_auth,
             read_only=settings.read_only,
             refresh_seconds=float(settings.cache_refresh_interval_secs),
+            sweep_seconds=0.0 if settings.read_only else float(settings.janitor_interval_secs),
         )
     )
 
@@ -93,4 +95,5 @@ def _storage(settings: Settings) -> FilesystemBackend:
         metadata=settings.metadata,
         read_only=settings.read_only,
         region=settings.region,
+        abort_after_days=settings.abort_uploads_after_days,
     )

@@ -176,6 +176,15 @@ class Settings(BaseModel):
         "Where a new bucket keeps what a file cannot hold: extended attributes, or files beside the data. "
         "`auto` tries the first.",
     )
+    janitor_interval_secs: Annotated[int, Field(ge=0, le=604800)] = _setting(
+        3600,
+        "Seconds between two rounds of the janitor, which clears away what killed processes left behind. 0: never.",
+        metavar="S",
+    )
+    abort_uploads_after_days: Annotated[int, Field(ge=0, le=36500)] = _setting(
+        0, "Days after which the janitor aborts a multipart upload that was begun and not completed. 0: never.",
+        metavar="N",
+    )  # fmt: skip
     grace_secs: Annotated[int, Field(ge=0, le=3600)] = _setting(
         30, "Seconds that requests under way have to finish when the gateway is stopped.", metavar="S"
     )

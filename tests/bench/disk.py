@@ -42,7 +42,7 @@ def disk_at(directory: Path | None, inodes: int) -> Iterator[Disk]:
         place = Path(name)
         device = None if directory else _loop_device(place / "image", inodes)
         if device is None:
-            kind = _output("stat", "--file-system", "--format=%T", name).strip()
+            kind = _output("df", "--output=fstype", name).split()[-1]
             yield Disk(place, f"{kind}, {directory or 'temporary directory'}")
             return
         root = place / "data"

@@ -25,6 +25,8 @@ __all__ = ["costs", "main"]
 
 _RATE = 500
 _ROWS = 40
+_LOOP = "Runner.run (asyncio/runners.py)"
+_IDLE = "_worker (concurrent/futures/thread.py)"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,19 +65,18 @@ def main(arguments: Sequence[str]) -> int:
 def costs(stacks: Sequence[str], rows: int) -> str:
     """Tables of functions by their share of samples, by themselves and with what they call.
 
-    `stacks` are py-spy's raw lines, `outer;...;inner COUNT`, each frame `name (file:line)`.
+    `stacks` are py-spy's raw lines, `outer;...;inner COUNT`, each frame `name (file:line)`. Threads that wait for work
+    do not count.
     """
     alone: Counter[str] = Counter()
     together: Counter[str] = Counter()
-    total = 0
     for line in stacks:
         stack, _, number = line.rpartition(" ")
         frames = _frames(stack)
-        count = int(number)
-        total += count
-        alone[frames[-1]] += count
-        for frame in set(frames):
-            together[frame] += count
+        if frames[-1] != _IDLE:
+            alone[frames[-1]] += int(number)
+            together.update(dict.fromkeys(frames, int(number)))
+    total = alone.total()
     parts = []
     for title, counter in (("by itself", alone), ("with what it calls", together)):
         lines = [f"{100 * count / total:6.1f} %  {frame}" for frame, count in counter.most_common(rows)]
@@ -84,13 +85,11 @@ def costs(stacks: Sequence[str], rows: int) -> str:
 
 
 def _frames(stack: str) -> list[str]:
-    """The functions of a stack, without line numbers; those of generated code with who calls them."""
+    """The functions of a stack from the event loop on, without line numbers; generated ones with who calls them."""
     frames = [re.sub(r":\d+\)$", ")", frame) for frame in stack.split(";")]
-    callers = ["", *frames]
-    return [
-        f"{frame} from {caller}" if "(<string>)" in frame else frame
-        for caller, frame in zip(callers, frames, strict=False)
-    ]
+    frames = frames[frames.index(_LOOP) if _LOOP in frames else 0 :]
+    pairs = zip(["", *frames], frames, strict=False)
+    return [f"{frame} from {caller}" if "(<string>)" in frame else frame for caller, frame in pairs]
 
 
 def _record(command: list[str], load: Load, target: Target) -> None:

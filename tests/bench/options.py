@@ -80,7 +80,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--peers", type=_peers, metavar="A,B", help=f"out of {', '.join(PEERS)}, or '' for none (default: those found)")
     add(
-        "--durability", type=_durabilities, default=DURABILITIES, metavar="A,B", help="of s3gate (default: %(default)s)"
+        "--durability",
+        type=_durabilities,
+        default=",".join(DURABILITIES),
+        metavar="A,B",
+        help="of s3gate (default: %(default)s)",
     )
     add("--rounds", type=_positive, default=3, help="rounds of each load (default: %(default)s)")
     add("--seconds", type=float, default=1.0, help="of a round, where time bounds it (default: %(default)s)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import http.client
 import os
 import random
@@ -154,14 +155,15 @@ def test_what_was_answered_in_a_storm_of_puts_outlives_a_kill_of_every_process(t
         assert {*written} - {*there} <= unanswered
         assert {*there} <= {*written}
         assert len(there) > 10 * CLIENTS
+        connection = connect(again)
         for key in there:
-            answer = ask(again, "GET", f"/bucket/{key}")
+            answer = ask(connection, "GET", f"/bucket/{key}")
             assert answer.body in written[key]
-            assert answer.etag == ask(again, "PUT", "/bucket/compare", answer.body).etag
-        assert ask(again, "DELETE", "/bucket/compare").status == 204
+            assert answer.etag == f'"{hashlib.md5(answer.body).hexdigest()}"'
         assert ask(again, "DELETE", "/bucket").status == 409
         for key in there:
-            assert ask(again, "DELETE", f"/bucket/{key}").status == 204
+            assert ask(connection, "DELETE", f"/bucket/{key}").status == 204
+        connection.close()
         assert keys_of(again) == []
         assert ask(again, "DELETE", "/bucket").status == 204
         assert not (tmp_path / "bucket").exists()

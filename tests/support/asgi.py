@@ -36,7 +36,7 @@ class Credentials:
     def find(self, access_key: str) -> Credential | None:
         return self.by_key.get(access_key)
 
-    def refresh(self) -> bool:
+    async def refresh(self) -> bool:
         self.refreshed += 1
         return False
 

@@ -54,10 +54,11 @@ def fill(path: Path) -> None:
 
 def staged(data: Path) -> list[str]:
     """What is staged in all buckets of a data directory: uploads under way, or their remains."""
-    return sorted(str(path.relative_to(data)) for path in data.glob("*/.s3gate/tmp/*/*"))
+    found = (path for path in data.glob("*/.s3gate/tmp/*/*") if path.name != "alive")
+    return sorted(str(path.relative_to(data)) for path in found)
 
 
 def control_files(data: Path) -> list[str]:
     """Every file that the gateway keeps beside the objects of all buckets: records, parts, stages."""
-    found = (path for path in data.glob("*/.s3gate/*/**/*") if path.is_file())
+    found = (path for path in data.glob("*/.s3gate/*/**/*") if path.is_file() and path.name != "alive")
     return sorted(str(path.relative_to(data)) for path in found)

@@ -40,7 +40,8 @@ def _entry(path: str, relative: str) -> object:
         return None if ".s3gate" in relative.split("/") else "directory"
     if not stat.S_ISREG(status.st_mode):
         return stat.S_IFMT(status.st_mode)
-    return None if "/.s3gate/locks/" in f"/{relative}" else _file(path, status)
+    is_lock = "/.s3gate/locks/" in f"/{relative}" or ("/.s3gate/tmp/" in f"/{relative}" and path.endswith("/alive"))
+    return None if is_lock else _file(path, status)
 
 
 def _file(path: str, status: os.stat_result) -> tuple[object, ...]:

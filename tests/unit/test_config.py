@@ -28,6 +28,8 @@ VALUES = {
     "create_buckets": ("one,two", ("one", "two")),
     "bucket_names": ("relaxed", "relaxed"),
     "metadata": ("sidecar", "sidecar"),
+    "janitor_interval_secs": ("60", 60),
+    "abort_uploads_after_days": ("7", 7),
     "grace_secs": ("7", 7),
     "keep_alive_secs": ("8", 8),
     "log_level": ("debug", "debug"),

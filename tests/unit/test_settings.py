@@ -70,6 +70,8 @@ def test_the_number_of_workers_is_the_one_that_is_given():
         {"create_buckets": (".s3gate",), "bucket_names": "relaxed"},
         {"durability": "some"},
         {"grace_secs": -1},
+        {"janitor_interval_secs": -1},
+        {"abort_uploads_after_days": -1},
         {"keep_alive_secs": 0},
         {"log_level": "loud"},
         {"unknown": 1},

@@ -62,7 +62,7 @@ def _resources(wire: Wire, host_bucket: str) -> Iterator[bytes]:
     bucket = f"/{host_bucket}" if host_bucket else ""
     path = wire.raw_path or "/"
     paths = dict.fromkeys((path, encoded_path(path)))
-    if path.count("/") == 1:
+    if not host_bucket and path.count("/") == 1:
         paths[path + "/"] = None  # `/bucket` is sent, `/bucket/` signed, as in virtual-host style, by botocore
     for path in paths:
         for parameters in dict.fromkeys(_parameters(wire.raw_query)):

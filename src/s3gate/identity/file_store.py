@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import stat
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+import aiofiles
+import aiofiles.os
 
 from s3gate.identity.model import Credential
 from s3gate.identity.records import Entry, read_entries
@@ -33,24 +35,40 @@ class Snapshot:
         return (self.inode, self.modified_ns, self.size)
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """An opener that does not wait for the other end of a FIFO, so that it is seen to be one."""
+    return os.open(path, flags | os.O_NONBLOCK | os.O_CLOEXEC)
+
+
+def _check_plain(status: os.stat_result) -> os.stat_result:
+    if not stat.S_ISREG(status.st_mode):
+        raise OSError("it is not a plain file")
+    return status
+
+
+def _snapshot(status: os.stat_result, data: bytes) -> Snapshot:
+    mode = stat.S_IMODE(status.st_mode)
+    return Snapshot(status.st_ino, status.st_mtime_ns, status.st_size, mode, tuple(read_entries(data)))
+
+
 def read_snapshot(path: str) -> Snapshot:
     """Read a credentials file. OSError when it is not there, cannot be read or is no plain file."""
-    # O_NONBLOCK: a FIFO at the path must not hold up the process before it is seen to be one.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError("it is not a plain file")
-        entries = read_entries(file.read())
-    mode = stat.S_IMODE(status.st_mode)
-    return Snapshot(status.st_ino, status.st_mtime_ns, status.st_size, mode, tuple(entries))
+    with open(path, "rb", opener=_open_at_once) as file:
+        return _snapshot(_check_plain(os.fstat(file.fileno())), file.read())
+
+
+async def _read_snapshot(path: str) -> Snapshot:
+    """The same without holding up the event loop: the file may lie on a disk that sleeps."""
+    async with aiofiles.open(path, "rb", opener=_open_at_once) as file:
+        return _snapshot(_check_plain(os.fstat(file.fileno())), await file.read())
 
 
 class FileCredentialStore:
     """A CredentialStore over the file at `path` and the fixed credentials `extra`, which win over the file's.
 
-    A look-up is a look-up in memory; `refresh` and `reload` read the file and may be called from any thread. A line
-    that is broken is reported by its number, never by its content, and skipped. A file that vanishes or cannot be read
-    leaves the last credentials in force. No file at all is no fault: it may be made later.
+    A look-up is a look-up in memory. A line that is broken is reported by its number, never by its content, and
+    skipped. A file that vanishes or cannot be read leaves the last credentials in force. No file at all is no fault: it
+    may be made later.
     """
 
     def __init__(self, path: str, extra: Sequence[Credential] = ()) -> None:
@@ -59,8 +77,6 @@ class FileCredentialStore:
         self._credentials = dict(self._extra)
         self._signature: tuple[int, int, int] | None = None
         self._trouble = ""
-        # Two readings at once could leave the credentials of one with the signature of the other.
-        self._reading = threading.Lock()
         self.reload()
 
     def __len__(self) -> int:
@@ -70,31 +86,36 @@ class FileCredentialStore:
         """The credential of this access key, enabled or not, or None."""
         return self._credentials.get(access_key)
 
-    def refresh(self) -> bool:
+    async def refresh(self) -> bool:
         """Read the file again if its inode, time of change or size is another; tells whether it was read."""
         try:
-            status = os.stat(self._path)
+            status = await aiofiles.os.stat(self._path)
+            if (status.st_ino, status.st_mtime_ns, status.st_size) == self._signature:
+                self._trouble = ""
+                return False
+            snapshot = await _read_snapshot(self._path)
         except OSError as error:
             self._report(error)
             return False
-        if (status.st_ino, status.st_mtime_ns, status.st_size) == self._signature:
-            self._trouble = ""
-            return False
-        return self.reload()
+        self._take(snapshot)
+        return True
 
     def reload(self) -> bool:
         """Read the file again at once; tells whether it could be read."""
-        with self._reading:
-            try:
-                snapshot = read_snapshot(self._path)
-            except OSError as error:
-                self._report(error)
-                return False
-            self._trouble = ""
-            self._signature = snapshot.signature
-            self._credentials = self._merge(snapshot)
-        _log.info("%s is read: access keys in force: %d", self._path, len(self._credentials))
+        try:
+            snapshot = read_snapshot(self._path)
+        except OSError as error:
+            self._report(error)
+            return False
+        self._take(snapshot)
         return True
+
+    def _take(self, snapshot: Snapshot) -> None:
+        """Put a file's credentials in force, with what tells whether it has changed since."""
+        self._trouble = ""
+        self._signature = snapshot.signature
+        self._credentials = self._merge(snapshot)
+        _log.info("%s is read: access keys in force: %d", self._path, len(self._credentials))
 
     def _merge(self, snapshot: Snapshot) -> dict[str, Credential]:
         """The credentials of the file under the fixed ones; the last line of an access key counts."""

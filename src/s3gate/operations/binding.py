@@ -163,12 +163,18 @@ def _parser(source: Query | Header, hint: Any) -> Parse | None:
     return None
 
 
+# RFC 9110 section 5.1: what the name of a header may be.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """The x-amz-meta-* headers by name without the prefix; MetadataTooLarge for more than 2 KB of names and values."""
     found: dict[str, str] = {}
     size = 0
     for name, value in headers.items():
         if name.startswith(METADATA_PREFIX):
+            if not _TOKEN.fullmatch(name):  # a header cannot have such a name, a parameter of a presigned URL can
+                raise S3Error("InvalidArgument", "A metadata name is no header name", ArgumentName=name)
             found[name[len(METADATA_PREFIX) :]] = header_text(value)
             size += len(name) - len(METADATA_PREFIX) + len(value)
     if size > MAX_METADATA_BYTES:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -20,6 +21,8 @@ from s3gate.xml.deletion import Delete, Outcome, Target, delete_result
 __all__ = ["DeleteObjectArgs", "DeleteObjectsArgs", "delete_object", "delete_objects"]
 
 # 1000 keys of 1024 bytes, each of which may be written as six times as many (&#x1f;), with room for the markup.
+_log = logging.getLogger(__name__)
+
 _MAX_DOCUMENT = 8 << 20
 # Deletions that run at a time: enough for a store to gather what it has to make durable.
 _AT_ONCE = 32
@@ -78,6 +81,9 @@ async def _delete(call: Call, target: Target) -> Outcome:
         done = await _remove(call, target)
     except S3Error as error:
         return Outcome(target, error=error)
+    except Exception:
+        _log.exception("a key of DeleteObjects cannot be removed")
+        return Outcome(target, error=S3Error("InternalError"))
     return Outcome(target, marker=done.version_id if done.delete_marker else "")
 
 

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, MutableMapping
+from collections.abc import AsyncIterator, Iterator, MutableMapping
 from typing import Any
 
 from starlette.applications import Starlette
 
+from s3gate.jobs.runner import Job, running
 from s3gate.server import health
 from s3gate.server.body import Receive
-from s3gate.server.gateway import Gateway, ReloadableCredentials
+from s3gate.server.gateway import Gateway
 from s3gate.server.pipeline import Pipeline
 from s3gate.server.render import Send
 
 __all__ = ["App", "create_app"]
 
 _log = logging.getLogger(__name__)
+
+_FIRST_SWEEP = 30.0  # seconds after the start: a restart after a crash has something to clear away
 
 
 class App:
@@ -43,22 +45,26 @@ class App:
     async def _lifespan(self, _shell: Starlette) -> AsyncIterator[None]:
         storage = self._gateway.storage
         await storage.start()
-        follow = asyncio.create_task(_follow(self._gateway.credentials, self._gateway.refresh_seconds))
         try:
-            yield
+            async with running(_jobs(self._gateway)):
+                yield
         finally:
-            follow.cancel()
             await storage.stop()
 
 
-async def _follow(credentials: ReloadableCredentials, seconds: float) -> None:
-    """Look at the credentials for changes, for as long as the application lives."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await asyncio.to_thread(credentials.refresh)
-        except Exception:
-            _log.exception("the credentials could not be refreshed; those in force stay so")
+def _jobs(gateway: Gateway) -> Iterator[Job]:
+    """What is done beside the requests, for as long as the application lives."""
+
+    async def sweep() -> None:
+        swept = await gateway.storage.sweep()
+        if swept.counts:
+            _log.info("the janitor cleared away: %s", ", ".join(f"{n} x {kind}" for kind, n in swept.counts.items()))
+
+    yield Job(
+        "looking at the credentials", gateway.credentials.refresh, gateway.refresh_seconds, gateway.refresh_seconds
+    )
+    if gateway.sweep_seconds:
+        yield Job("the janitor", sweep, gateway.sweep_seconds, min(gateway.sweep_seconds, _FIRST_SWEEP))
 
 
 def create_app(gateway: Gateway) -> App:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Mutable
 from typing import Any
 
 from s3gate.core.checksums import Buffer
+from s3gate.core.errors import S3Error
 
 __all__ = ["ClientDisconnected", "Receive", "RequestBody"]
 
@@ -18,6 +19,8 @@ _TOLERATED = 256 << 10
 # How much and how long a client that is still sending is listened to, so that it gets to read the answer.
 _DISCARD_BYTES = 8 << 20
 _DISCARD_SECONDS = 2.0
+# How long a client may send nothing in the middle of a body.
+_STALL_SECONDS = 60.0
 
 
 class ClientDisconnected(Exception):
@@ -59,7 +62,11 @@ class RequestBody:
 
     async def _next(self) -> bytes:
         self._asked = True
-        message = await self._receive()
+        try:
+            async with asyncio.timeout(_STALL_SECONDS):
+                message = await self._receive()
+        except TimeoutError:
+            raise S3Error("RequestTimeout") from None
         if message["type"] == "http.disconnect":
             self._ended = True
             raise ClientDisconnected
@@ -91,5 +98,5 @@ class RequestBody:
             async with asyncio.timeout(_DISCARD_SECONDS):
                 while not self._ended and self._received < limit:
                     await self._next()
-        except (TimeoutError, ClientDisconnected):
+        except (TimeoutError, ClientDisconnected, S3Error):
             return

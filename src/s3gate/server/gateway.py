@@ -18,8 +18,8 @@ __all__ = ["Gateway", "ReloadableCredentials"]
 class ReloadableCredentials(CredentialStore, Protocol):
     """A credential store that follows changes made from outside."""
 
-    def refresh(self) -> bool:
-        """Look whether the credentials have changed and read them if so; may wait for a disk."""
+    async def refresh(self) -> bool:
+        """Look whether the credentials have changed and read them if so, without holding up the event loop."""
 
     def reload(self) -> bool:
         """Read the credentials at once; may wait for a disk."""
@@ -30,7 +30,8 @@ class Gateway:
     """A store, who may use it, and by which rules.
 
     `open_access`: requests without credentials act as the administrator. `read_only`: every write is denied.
-    `refresh_seconds`: how often the credentials are looked at for changes.
+    `refresh_seconds`: how often the credentials are looked at for changes. `sweep_seconds`: how often the store
+    is swept; 0 for never.
     """
 
     routes: Routes
@@ -42,3 +43,4 @@ class Gateway:
     open_access: bool = False
     read_only: bool = False
     refresh_seconds: float = 30.0
+    sweep_seconds: float = 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -25,6 +26,9 @@ _LINGER_BYTES = 1 << 20
 _LINGER_SECONDS = 1.0
 
 
+# How long a client may take from the first byte of a connection or a head to the end of the head.
+_HEAD_SECONDS = 30.0
+
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 
@@ -37,10 +41,37 @@ class GatewayProtocol(HttpToolsProtocol):
     _in_head = False
     _in_body = False
     _head_bytes = 0
+    _trailer_bytes = 0
+    _head_timer: asyncio.TimerHandle | None = None
     _refused = False
     _deferred = False
     _discarded = 0
     _fault: S3Error | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has connected; it does not get the connection for nothing."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._head_has_come()
+        super().connection_lost(exc)
+
+    def _expect_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(_HEAD_SECONDS, self._give_up)
+
+    def _head_has_come(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _give_up(self) -> None:
+        """Close a connection whose head does not come; answers to earlier requests are never cut off by it."""
+        self._head_timer = None
+        if self.cycle is None or self.cycle.response_complete:
+            self.transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes from the client."""
@@ -67,11 +98,28 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The parser: a request begins."""
         self._in_head = True
+        self._trailer_bytes = 0
+        self._expect_head()
         super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """The parser: a header, or a field behind a body in chunks.
+
+        HTTP's own trailer fields are no headers: S3's trailers stand inside the aws-chunked body. They are dropped, so
+        that nothing slips past a proxy in them, and bounded.
+        """
+        if self._in_head:
+            super().on_header(name, value)
+            return
+        self._trailer_bytes += len(name) + len(value)
+        if self._trailer_bytes > MAX_HEAD:
+            self._fault = S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=MAX_HEAD)
+            raise self._fault
 
     def on_headers_complete(self) -> None:
         """The parser: the head of a request is there. What is raised here becomes `send_400_response`."""
         self._in_head = False
+        self._head_has_come()
         self._fault = self._head_fault()
         if self._fault is not None:
             raise self._fault
@@ -160,7 +208,10 @@ def _refusal(fault: S3Error) -> bytes:
 # The parts of uvicorn that this class builds on; a release without one of them gets its own protocol, unbounded.
 _METHODS = (
     "data_received",
+    "connection_made",
+    "connection_lost",
     "on_message_begin",
+    "on_header",
     "on_headers_complete",
     "on_message_complete",
     "on_response_complete",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
 import signal
 import socket
 import ssl
@@ -125,6 +126,12 @@ async def _accepted(
         connection.close()
 
 
+def _raise_descriptor_limit() -> None:
+    """Take all the descriptors the system grants: the usual soft limit of 1,024 is meant for programs with select()."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def serve(
     settings: Settings,
     listener: socket.socket,
@@ -140,6 +147,7 @@ def serve(
     and the parent alone decides what it means. `lifeline` is a descriptor that becomes readable when the parent ends.
     Raises SystemExit when the application cannot start.
     """
+    _raise_descriptor_limit()
     config = uvicorn.Config(
         app,
         loop="uvloop",

@@ -6,7 +6,7 @@ of its medium out. Buckets, keys and records are values of s3gate.core; a store 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,6 +25,7 @@ __all__ = [
     "ObjectReader",
     "Stage",
     "StartError",
+    "Swept",
     "Through",
     "VersionPage",
     "VersionQuery",
@@ -125,6 +126,13 @@ class Deletion:
     delete_marker: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep put right: how many things, by the kind of what was left behind. Empty: nothing was to be done."""
+
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
 class ObjectReader(Protocol):
     """One version of an object, held open: its bytes and `record` stay together whatever happens to the key."""
 
@@ -164,6 +172,14 @@ class Backend(Protocol):
 
     async def stop(self) -> None:
         """Let go of everything held. Pending work is finished first."""
+
+    async def sweep(self) -> Swept:
+        """Clear away what killed processes left behind, slowly, while requests are served.
+
+        Nothing that is in use is touched, and nothing that is served changes. May be called at any time and in every
+        process; one at a time does the work, for the others there is nothing to be done. What cannot be cleared is
+        logged and stays for the next sweep.
+        """
 
     # --- buckets
     async def list_buckets(self) -> list[Bucket]:

@@ -18,6 +18,7 @@ from s3gate.storage.backend import (
     ListQuery,
     ObjectReader,
     Stage,
+    Swept,
     Through,
     VersionPage,
     VersionQuery,
@@ -104,6 +105,10 @@ class MemoryBackend:
 
     async def stop(self) -> None:
         """Nothing is held open; what was stored is there after another start."""
+
+    async def sweep(self) -> Swept:
+        """A process that is killed takes all of this along: it leaves nothing behind."""
+        return Swept()
 
     # --- buckets
     async def list_buckets(self) -> list[Bucket]:

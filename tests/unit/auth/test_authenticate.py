@@ -395,3 +395,19 @@ def test_v2_of_a_bucket_may_sign_a_slash_behind_its_name() -> None:
     signed = signed_by_botocore("HmacV1Auth", "PUT", "/bucket/")
 
     assert authenticated(Wire("PUT", "/bucket", "", signed.headers)).caller.access_key == ACCESS_KEY
+
+
+def test_v2_in_virtual_host_style_does_not_sign_for_another_object() -> None:
+    signed = signed_by_botocore("HmacV1Auth", "DELETE", "/bucket/key/")
+
+    with pytest.raises(S3Error) as caught:
+        authenticated(Wire("DELETE", "/key", "", signed.headers), host_bucket="bucket")
+    assert caught.value.code == "SignatureDoesNotMatch"
+
+
+def test_v2_below_a_prefix_does_not_sign_for_another_object() -> None:
+    signed = signed_by_botocore("HmacV1Auth", "DELETE", "/s3/bucket/key")
+
+    with pytest.raises(S3Error) as caught:
+        authenticate(Wire("DELETE", "/s3/s3/bucket/key", "", signed.headers), STORE, rules(path_prefix="/s3"))
+    assert caught.value.code == "SignatureDoesNotMatch"

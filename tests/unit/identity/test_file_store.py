@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -43,12 +44,12 @@ def test_a_look_up_finds_enabled_and_disabled_keys_and_nothing_else(path):
 def test_a_change_is_taken_over_by_refresh_and_only_then(path):
     write(path, line("key1"))
     store = FileCredentialStore(str(path))
-    assert not store.refresh()
+    assert not asyncio.run(store.refresh())
     write(path, line("key1"), line("key2"))
     assert store.find("key2") is None
-    assert store.refresh()
+    assert asyncio.run(store.refresh())
     assert store.find("key2") is not None
-    assert not store.refresh()
+    assert not asyncio.run(store.refresh())
 
 
 def test_a_file_put_in_place_of_the_old_one_with_its_size_and_time_is_a_change(path):
@@ -59,7 +60,7 @@ def test_a_file_put_in_place_of_the_old_one_with_its_size_and_time_is_a_change(p
     times = path.stat()
     os.utime(other, ns=(times.st_atime_ns, times.st_mtime_ns))
     other.rename(path)
-    assert store.refresh()
+    assert asyncio.run(store.refresh())
     assert store.find("key1") is None
     assert store.find("key2") is not None
 
@@ -70,7 +71,7 @@ def test_reload_reads_even_what_looks_unchanged(path):
     times = path.stat()
     write(path, line("key2"))
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert not store.refresh()
+    assert not asyncio.run(store.refresh())
     assert store.reload()
     assert store.find("key2") is not None
 
@@ -102,13 +103,13 @@ def test_a_file_that_vanishes_leaves_the_credentials_in_force_and_is_reported_on
     write(path, line("key1"))
     store = FileCredentialStore(str(path))
     path.unlink()
-    assert not store.refresh()
-    assert not store.refresh()
+    assert not asyncio.run(store.refresh())
+    assert not asyncio.run(store.refresh())
     assert not store.reload()
     assert store.find("key1") is not None
     assert messages.text.count("stay in force") == 1
     write(path, line("key2"))
-    assert store.refresh()
+    assert asyncio.run(store.refresh())
     assert store.find("key1") is None
 
 
@@ -117,7 +118,7 @@ def test_no_file_at_all_is_no_fault_and_one_made_later_is_read(path, messages):
     assert store.find("key1") is None
     assert not messages.text
     write(path, line("key1"))
-    assert store.refresh()
+    assert asyncio.run(store.refresh())
     assert store.find("key1") is not None
 
 

@@ -94,8 +94,8 @@ def test_the_store_is_started_and_stopped_with_the_application() -> None:
 
 def test_credentials_are_looked_at_again_and_again_also_after_a_fault() -> None:
     class Faulty(Credentials):
-        def refresh(self) -> bool:
-            super().refresh()
+        async def refresh(self) -> bool:
+            await super().refresh()
             raise OSError("gone")
 
     credentials = Faulty()

@@ -197,3 +197,31 @@ def test_head_sends_the_length_and_no_body(open_server: Address) -> None:
     head, _, body = talk(open_server, request("HEAD /bucket/whole")).partition(b"\r\n\r\n")
     assert b"content-length: 5242880" in head
     assert body == b""
+
+
+def test_trailer_fields_of_http_are_no_headers(closed_server: Address) -> None:
+    """A field behind the body slips past a proxy that filters headers; here it never counts."""
+    body = b"3\r\nabc\r\n0\r\nAuthorization: AWS nobody:signature\r\n\r\n"
+
+    answer = talk(closed_server, request("PUT /bucket/key", "Transfer-Encoding: chunked") + body)
+
+    assert b"<Code>NoSuchBucket</Code>" in answer, "an anonymous request, not one that claims an unknown key"
+
+
+def test_trailer_fields_are_bounded(open_server: Address) -> None:
+    trailers = b"".join(b"x-%d: %s\r\n" % (number, b"y" * 1000) for number in range(100))
+    body = b"3\r\nabc\r\n0\r\n"
+
+    answer = talk(
+        open_server, request("PUT /bucket/key", "Transfer-Encoding: chunked") + body, more=[trailers, b"\r\n"]
+    )
+
+    assert b"RequestHeaderSectionTooLarge" in answer or b" 400 " in answer
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost:"])
+def test_a_client_that_never_sends_a_head_loses_its_connection(begun: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "_HEAD_SECONDS", 0.2)
+    with served(create_app(sample_gateway())) as address, socket.create_connection(address, timeout=10) as client:
+        client.sendall(begun)
+        assert client.recv(1) == b""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import uuid
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -14,8 +15,19 @@ from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.names import RESERVED, bucket_name_fault
 from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, Upload
-from s3gate.storage.backend import Deletion, ListPage, ListQuery, ObjectReader, Stage, VersionPage, VersionQuery
-from s3gate.storage.filesystem import buckets, deletion, documents, layout, listing, multipart, objects, reading
+from s3gate.storage.backend import Deletion, ListPage, ListQuery, ObjectReader, Stage, Swept, VersionPage, VersionQuery
+from s3gate.storage.filesystem import (
+    buckets,
+    deletion,
+    documents,
+    janitor,
+    layout,
+    leftovers,
+    listing,
+    multipart,
+    objects,
+    reading,
+)
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
 from s3gate.storage.filesystem.durability import Durability, Level
 from s3gate.storage.filesystem.faults import seam
@@ -26,6 +38,8 @@ from s3gate.storage.filesystem.pruning import Pruner
 from s3gate.storage.filesystem.staging import FileStage
 
 __all__ = ["FilesystemBackend"]
+
+_log = logging.getLogger(__name__)
 
 _THREADS = 16
 _T = TypeVar("_T")
@@ -40,6 +54,7 @@ class FilesystemBackend:
         metadata: where new buckets keep records: "auto", "xattr" or "sidecar".
         read_only: nothing is written, not even the gateway's own directories.
         region: the region of directories that were there before.
+        abort_after_days: age of uploads that sweep() aborts; 0 for none.
     """
 
     def __init__(
@@ -50,16 +65,19 @@ class FilesystemBackend:
         metadata: str = "auto",
         read_only: bool = False,
         region: str = "us-east-1",
+        abort_after_days: int = 0,
     ) -> None:
         self._root = root
         self._level = durability
         self._metadata = metadata
         self._read_only = read_only
         self._region = region
+        self._abort_after_days = abort_after_days
         self._handles: dict[str, BucketDirectory] = {}
         self._cache = NameCache()
         self._pruner = Pruner()
         self._opened: tuple[Store, ThreadPoolExecutor, KeyLocks | None] | None = None
+        self._election: janitor.Election | None = None
 
     # --- life
     async def start(self) -> None:
@@ -75,7 +93,12 @@ class FilesystemBackend:
             locks = KeyLocks(
                 os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=root_fd)
             )
+            self._election = janitor.Election(root_fd)
         self._opened = store, executor, locks
+        if locks is not None:
+            for bucket in leftovers.cut_off(store, lambda: self._bucket_locks):
+                with contextlib.suppress(S3Error):  # the lock of the name is taken: it is not cut off after all
+                    await janitor.clear(bucket, executor)
 
     async def stop(self) -> None:
         """Let go of the data directory."""
@@ -90,7 +113,34 @@ class FilesystemBackend:
         executor.shutdown(wait=True)
         if locks is not None:
             locks.close()
+        if self._election is not None:
+            self._election.close()
         os.close(store.root_fd)
+
+    @seam
+    async def sweep(self) -> Swept:
+        election = self._election
+        if election is None or not election.is_won():
+            return Swept()
+        now_ns = janitor.filesystem_now(self._store.root_fd)
+        root = leftovers.of_root(self._store, lambda: self._bucket_locks, now_ns)
+        return await janitor.sweep(
+            self._store.executor,
+            root,
+            self._all_buckets(),
+            now_ns=now_ns,
+            abort_after_days=self._abort_after_days,
+        )
+
+    async def _all_buckets(self) -> AsyncIterator[BucketDirectory]:
+        """The buckets that the gateway has written to, one after the other."""
+        for name in buckets.names(self._store.root_fd):
+            try:
+                bucket = self._glance(name)
+            except (S3Error, OSError, ValueError):
+                continue  # gone meanwhile, or not to be read: s3gate fsck tells
+            if not bucket.is_adopted:
+                yield bucket
 
     @property
     def _store(self) -> Store:
@@ -119,6 +169,12 @@ class FilesystemBackend:
         self._handles[name] = handle
         return handle
 
+    def _glance(self, name: str) -> BucketDirectory:
+        """The open directory of a bucket that is only looked at: it is not kept, so that a walk over all buckets does
+        not hold a descriptor of each of them."""
+        handle = self._handles.get(name)
+        return handle if handle is not None and handle.is_current() else BucketDirectory(self._store, name)
+
     async def _off_loop(self, work: Callable[..., _T], *arguments: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._store.executor, work, *arguments)
 
@@ -127,8 +183,12 @@ class FilesystemBackend:
     async def list_buckets(self) -> list[Bucket]:
         found = []
         for name in buckets.names(self._store.root_fd):
-            with contextlib.suppress(S3Error, PermissionError):
-                found.append(self._handle(name).value(self._region))
+            try:
+                found.append(self._glance(name).value(self._region))
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                continue  # gone meanwhile, or not ours to see
+            except ValueError as error:
+                _log.error("bucket %s is left out: its record is damaged (%s); s3gate fsck tells more", name, error)
         return found
 
     @seam

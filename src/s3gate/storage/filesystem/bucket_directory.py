@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 
 from s3gate.core.errors import S3Error
 from s3gate.core.values import VERSIONING, Bucket
-from s3gate.storage.filesystem import layout
+from s3gate.storage.filesystem import instance, layout
 from s3gate.storage.filesystem.durability import Durability
 from s3gate.storage.filesystem.layout import BucketRecord
 from s3gate.storage.filesystem.locks import KeyLocks
@@ -131,6 +131,11 @@ class BucketDirectory:
         return self._metadata
 
     @property
+    def syncs_under_lock(self) -> bool:
+        """Whether a commit waits for the disk while it holds the key: sidecars are written there."""
+        return self.durability.files and self.record.metadata == "sidecar"
+
+    @property
     def locks(self) -> KeyLocks:
         """The key locks of this bucket; makes the control directory."""
         if self._locks is None:
@@ -153,6 +158,7 @@ class BucketDirectory:
             if self.is_adopted:
                 kind = layout.probe_metadata(control, self.store.metadata)
                 layout.write_bucket_record(control, BucketRecord(record.owner, record.region, record.created_ns, kind))
+                os.fsync(self.fd)  # for the name of the control directory, without which all in it is lost
                 self._record = None
                 if self.is_adopted:
                     raise S3Error("InternalError", f"bucket {self.name} has no readable bucket.json")
@@ -163,10 +169,10 @@ class BucketDirectory:
         """A new staged file in this process's own staging directory."""
         if self._staging_fd < 0:
             self.prepare(self.record)
-            path = CONTROL + b"/tmp/" + self.store.instance.encode()
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(path, 0o700, dir_fd=self.fd)
-            self._staging_fd = self._keep(os.open(path, _DIRECTORY, dir_fd=self.fd))
+            with self._temporaries() as tmp:
+                directory, alive = instance.claim(tmp, self.store.instance.encode())
+            self._staging_fd = self._keep(directory)
+            self._keep(alive)
         return FileStage(self._staging_fd, self.store.executor, self)
 
     def check_home(self, stage: FileStage) -> None:
@@ -177,8 +183,16 @@ class BucketDirectory:
     def close(self) -> None:
         """Remove this process's staging directory, which is empty when no request is under way."""
         if self._staging_fd >= 0:
-            with contextlib.suppress(OSError):
-                os.rmdir(CONTROL + b"/tmp/" + self.store.instance.encode(), dir_fd=self.fd)
+            with contextlib.suppress(OSError), self._temporaries() as tmp:
+                instance.release(tmp, self.store.instance.encode())
+
+    @contextlib.contextmanager
+    def _temporaries(self) -> Iterator[int]:
+        fd = os.open(CONTROL + b"/tmp", _DIRECTORY, dir_fd=self.fd)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
 
 
 def _read_documents(bucket_fd: int) -> Mapping[str, bytes]:

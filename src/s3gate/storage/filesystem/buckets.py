@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import stat as modes
 import uuid
@@ -18,11 +19,16 @@ from s3gate.storage.filesystem.layout import BucketRecord
 from s3gate.storage.filesystem.locks import KeyLocks
 from s3gate.storage.filesystem.paths import CONTROL, HISTORIES
 from s3gate.storage.filesystem.syscalls import open_beneath
+from s3gate.storage.filesystem.threads import run_to_end
 from s3gate.storage.filesystem.tree import Directory
 
-__all__ = ["create", "delete", "names", "remove_tree"]
+__all__ = ["BUCKETS", "NEW", "TRASH", "create", "delete", "holds_versions", "names", "remove_tree"]
+
+_log = logging.getLogger(__name__)
 
 BUCKETS = b"bucket"  # the lock space of bucket names
+NEW = f"{RESERVED}/new"  # buckets before they have their name
+TRASH = f"{RESERVED}/trash"  # and after they had it: each in a directory of its own
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # An open that fails so says that the name is taken by what is no bucket of ours: a file, a link, a closed directory.
 _NO_BUCKET = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
@@ -57,7 +63,7 @@ async def create(store: Store, locks: KeyLocks, name: str, owner: Owner, region:
 
 def _build(store: Store, name: str, owner: Owner, region: str) -> BucketDirectory:
     """Make a bucket whole under a name of ours, then give it its own: nobody sees it without its record."""
-    temporary = f"{RESERVED}/new/{uuid.uuid4().hex}"
+    temporary = f"{NEW}/{uuid.uuid4().hex}"
     os.mkdir(temporary, dir_fd=store.root_fd)
     try:
         bucket = BucketDirectory(store, temporary)
@@ -84,20 +90,33 @@ async def delete(store: Store, locks: KeyLocks, bucket: BucketDirectory) -> None
     then, and the bucket comes back; one that commits after it finds its bucket gone and is not acknowledged.
     """
     not_empty = S3Error("BucketNotEmpty", BucketName=bucket.name)
-    if _holds_versions(bucket.fd):
+    if await run_to_end(store.executor, holds_versions, bucket.fd):
         raise not_empty
-    trash = f"{RESERVED}/trash/{uuid.uuid4().hex}"
-    async with locks.hold(BUCKETS, bucket.name.encode()):
-        bucket.check_current()
-        os.rename(bucket.name, trash, src_dir_fd=store.root_fd, dst_dir_fd=store.root_fd)
-        if _holds_versions(bucket.fd):
-            os.rename(trash, bucket.name, src_dir_fd=store.root_fd, dst_dir_fd=store.root_fd)
-            raise not_empty
+    waste = f"{TRASH}/{uuid.uuid4().hex}"
+    trash = f"{waste}/{bucket.name}"  # the name is kept: after a crash right here the bucket can still come back
+    os.mkdir(waste, 0o700, dir_fd=store.root_fd)
+    try:
+        async with locks.hold(BUCKETS, bucket.name.encode()):
+            bucket.check_current()
+            os.rename(bucket.name, trash, src_dir_fd=store.root_fd, dst_dir_fd=store.root_fd)
+            try:
+                if await run_to_end(store.executor, holds_versions, bucket.fd):
+                    raise not_empty
+            except BaseException:  # also a cancelled request: what was not found empty comes back
+                os.rename(trash, bucket.name, src_dir_fd=store.root_fd, dst_dir_fd=store.root_fd)
+                raise
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.rmdir(waste, dir_fd=store.root_fd)
+        raise
     await store.durability.sync_directories([store.root_fd])
-    remove_tree(store.root_fd, os.fsencode(trash))
+    try:
+        await run_to_end(store.executor, remove_tree, store.root_fd, os.fsencode(waste))
+    except OSError as error:
+        _log.warning("what is left of bucket %s waits for the janitor: %s", bucket.name, error)
 
 
-def _holds_versions(bucket_fd: int) -> bool:
+def holds_versions(bucket_fd: int) -> bool:
     """Whether the bucket has an object, an older version or a delete marker, or a file that no listing shows."""
     return _holds_files(bucket_fd, b"") or _holds_files(bucket_fd, HISTORIES)
 

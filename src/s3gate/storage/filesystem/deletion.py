@@ -14,6 +14,7 @@ from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.history import HistoryEntry
 from s3gate.storage.filesystem.objects import ATTEMPTS, KEYS, Changes, State, locked_state
 from s3gate.storage.filesystem.paths import Place, place
+from s3gate.storage.filesystem.staging import FileStage
 
 __all__ = ["delete"]
 
@@ -23,22 +24,38 @@ async def delete(bucket: BucketDirectory, key: str, condition: WriteCondition, v
     name = key.encode()
     for _ in range(ATTEMPTS):
         changes = Changes()
+        marker = bucket.stage() if version_id is None and bucket.versioning else None
         try:
             async with bucket.locks.hold(KEYS, name):
-                deletion = _delete(bucket, name, condition, version_id, changes)
+                arguments = bucket, name, condition, version_id, marker, changes
+                if marker is not None and bucket.durability.files:
+                    deletion = await marker.run(_delete, *arguments)  # the marker is forced to the medium there
+                else:
+                    deletion = _delete(*arguments)
             await bucket.durability.sync_directories(changes.directories)
             if deletion is not None:
                 return deletion
         finally:
             changes.close()
+            if marker is not None:
+                marker.discard()
         await objects.clear_the_way(bucket, name)
     raise S3Error("OperationAborted")
 
 
 def _delete(
-    bucket: BucketDirectory, key: bytes, condition: WriteCondition, version_id: str | None, changes: Changes
+    bucket: BucketDirectory,
+    key: bytes,
+    condition: WriteCondition,
+    version_id: str | None,
+    marker: FileStage | None,
+    changes: Changes,
 ) -> Deletion | None:
-    """One attempt under the lock; None when something stands in the way of a version that comes back."""
+    """One attempt under the lock; None when something stands in the way of a version that comes back.
+
+    `marker` is the staged file of a delete marker; where the bucket's state has changed so that one is needed and
+    there is none, the next attempt has it.
+    """
     where = place(key)
     with locked_state(bucket, key, where) as state:
         try:
@@ -46,7 +63,7 @@ def _delete(
                 return _delete_version(bucket, key, where, state, condition, version_id, changes)
             condition.check(state.current)
             if state.versioning:
-                return _mark_deleted(bucket, key, where, state, changes)
+                return None if marker is None else _mark_deleted(bucket, key, where, state, marker, changes)
             _remove_live(bucket, key, where, state, changes)
             return Deletion()
         except (FileNotFoundError, NotADirectoryError):
@@ -71,7 +88,9 @@ def _unlink_live(bucket: BucketDirectory, where: Place, state: State, changes: C
         tree.remove(fd, where, state.found)
 
 
-def _mark_deleted(bucket: BucketDirectory, key: bytes, where: Place, state: State, changes: Changes) -> Deletion:
+def _mark_deleted(
+    bucket: BucketDirectory, key: bytes, where: Place, state: State, stage: FileStage, changes: Changes
+) -> Deletion:
     """Make a delete marker the current version.
 
     The marker goes into the history first, where it does not count as long as there is a plain file (R3); then the
@@ -79,29 +98,19 @@ def _mark_deleted(bucket: BucketDirectory, key: bytes, where: Place, state: Stat
     """
     sequence = max(clock.now_ns(), state.newest + 1)
     marker = objects.stamp(ObjectRecord("", 0, clock.now_ns(), delete_marker=True), state.versioning, sequence)
-    stage = bucket.stage()
-    try:
-        bucket.metadata.attach(stage.fd, key, marker)
-        bucket.metadata.settle(stage.fd, key, marker)
-        bucket.durability.sync_file(stage.fd)
-        with history.history_directory(bucket, where, changes.directories) as directory:
-            changes.note(directory)
-            _keep_current(bucket, where, state, directory)
-            history.archive(stage.directory, stage.name, directory, history.entry_of(marker))
-        _remove_live(bucket, key, where, state, changes)
-        objects.drop_nulls(bucket, key, where, state, marker)
-    finally:
-        stage.discard()
-    return Deletion(marker.version_id, delete_marker=True)
-
-
-def _keep_current(bucket: BucketDirectory, where: Place, state: State, directory: int) -> None:
+    bucket.metadata.attach(stage.fd, key, marker)
+    bucket.metadata.settle(stage.fd, key, marker)
+    bucket.durability.sync_file(stage.fd)
     parent = tree.open_parent(bucket.fd, where)
-    if not state.archives or state.found is None or state.current is None or parent is None:
-        return
-    with parent as fd:
-        name = where.shadow if state.found.shadow else where.name
-        history.archive(fd, name, directory, history.entry_of(state.current))
+    if parent is not None:
+        with parent as fd:
+            objects.keep_current(bucket, state, where, fd, changes)
+    with history.history_directory(bucket, where, changes.directories) as directory:
+        changes.note(directory)
+        history.archive(stage.directory, stage.name, directory, history.entry_of(marker))
+    _remove_live(bucket, key, where, state, changes)
+    objects.drop_nulls(bucket, key, where, state, marker)
+    return Deletion(marker.version_id, delete_marker=True)
 
 
 def _delete_version(

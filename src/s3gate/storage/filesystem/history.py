@@ -33,6 +33,7 @@ __all__ = [
     "entry_of",
     "is_foreign",
     "open_entry",
+    "parse_name",
     "read_entries",
     "remove_entry",
     "scrub",
@@ -61,7 +62,8 @@ def entry_of(record: ObjectRecord) -> HistoryEntry:
     return HistoryEntry(name.encode(), record.sequence, record.version_id, record.delete_marker)
 
 
-def _parse(name: bytes) -> HistoryEntry | None:
+def parse_name(name: bytes) -> HistoryEntry | None:
+    """The entry that a file of this name is, or None."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -80,7 +82,7 @@ def read_entries(bucket_fd: int, where: Place) -> list[HistoryEntry]:
         names = sorted(map(os.fsencode, os.listdir(fd)))
     finally:
         os.close(fd)
-    return [entry for entry in map(_parse, names) if entry is not None]
+    return [entry for entry in map(parse_name, names) if entry is not None]
 
 
 def is_foreign(record: ObjectRecord) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from s3gate.core import clock
 from s3gate.core.names import RESERVED
 from s3gate.core.values import Owner
-from s3gate.durable import write_file
+from s3gate.durable import write_all, write_file
 from s3gate.identity.model import ROOT
 from s3gate.storage.backend import StartError
 from s3gate.storage.filesystem.metadata import ATTRIBUTE
@@ -56,7 +56,7 @@ def open_root(root: str, *, read_only: bool) -> int:
     except OSError as error:
         raise StartError(f"cannot open the data directory {root}: {error.strerror}") from error
     try:
-        _check_format(root)
+        _check_format(root, read_only=read_only)
         if not read_only:
             _make_control(root)
     except OSError as error:
@@ -72,19 +72,26 @@ def open_root(root: str, *, read_only: bool) -> int:
     return fd
 
 
-def _check_format(root: str) -> None:
+def _check_format(root: str, *, read_only: bool) -> None:
     path = os.path.join(root, RESERVED, _FORMAT_FILE)
     try:
         with open(path, "rb") as file:
             marker = json.load(file)
+        kind, reader, writer = marker["format"], int(marker["min_reader"]), int(marker["min_writer"])
     except FileNotFoundError:
         return
-    except ValueError as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise StartError(
-            f"{path} is damaged ({error}): restore it from a backup, or remove it if it is empty"
+            f"{path} is damaged ({error!r}): restore it from a backup, or remove it if it is empty"
         ) from error
-    if marker.get("format") != "s3gate-posix" or marker.get("min_reader", 1) > FORMAT_VERSION:
-        raise StartError(f"{path} was written by a newer s3gate (needs format {marker.get('min_reader')}): upgrade")
+    if kind != "s3gate-posix":
+        raise StartError(f"{path} says that the directory is of another format: {kind}. Serve another directory")
+    if reader > FORMAT_VERSION:
+        raise StartError(f"{path} was written by a newer s3gate (needs format {reader}): upgrade")
+    if writer > FORMAT_VERSION and not read_only:
+        raise StartError(
+            f"{path} was written by a newer s3gate (writing needs format {writer}): upgrade, or serve --read-only"
+        )
 
 
 def _make_control(root: str) -> None:
@@ -129,19 +136,25 @@ def probe_metadata(control_fd: int, setting: str) -> str:
 
 
 def read_bucket_record(bucket_fd: int) -> BucketRecord | None:
-    """bucket.json of an open bucket, or None for a directory that the gateway has not written to yet."""
+    """bucket.json of an open bucket, or None for a directory that the gateway has not written to yet.
+
+    Raises ValueError where it is damaged.
+    """
     try:
         fd = os.open(f"{RESERVED}/{_BUCKET_FILE}", os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=bucket_fd)
     except (FileNotFoundError, NotADirectoryError):
         return None
     with open(fd, "rb") as file:
         fields: dict[str, Any] = json.load(file)
-    return BucketRecord(
-        owner=Owner(fields["owner"]["id"], fields["owner"]["display_name"]),
-        region=fields["region"],
-        created_ns=fields["created_ns"],
-        metadata=fields["metadata"],
-    )
+    try:
+        return BucketRecord(
+            owner=Owner(fields["owner"]["id"], fields["owner"]["display_name"]),
+            region=fields["region"],
+            created_ns=fields["created_ns"],
+            metadata=fields["metadata"],
+        )
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{_BUCKET_FILE} lacks a field: {error}") from error
 
 
 def write_bucket_record(control_fd: int, record: BucketRecord) -> None:
@@ -155,10 +168,11 @@ def write_bucket_record(control_fd: int, record: BucketRecord) -> None:
     }
     temporary = f"tmp/bucket-{uuid.uuid4().hex}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=control_fd)
-    with open(fd, "wb") as file:
-        file.write(json.dumps(fields, indent=1).encode())
-        file.flush()
+    try:
+        write_all(fd, json.dumps(fields, indent=1).encode())
         os.fsync(fd)
+    finally:
+        os.close(fd)
     with contextlib.suppress(FileExistsError):
         os.link(temporary, _BUCKET_FILE, src_dir_fd=control_fd, dst_dir_fd=control_fd)
     os.unlink(temporary, dir_fd=control_fd)

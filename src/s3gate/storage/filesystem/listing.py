@@ -11,7 +11,6 @@ from s3gate.core.values import ObjectRecord
 from s3gate.storage.backend import ListPage, ListQuery, VersionPage, VersionQuery
 from s3gate.storage.filesystem import reading
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
-from s3gate.storage.filesystem.faults import translate
 from s3gate.storage.filesystem.names import NameCache, Names
 from s3gate.storage.filesystem.paths import HISTORIES, directory_of
 from s3gate.storage.filesystem.syscalls import open_beneath
@@ -153,11 +152,13 @@ def list_page(bucket: BucketDirectory, cache: NameCache, query: ListQuery) -> Li
 
 
 def _record(bucket: BucketDirectory, key: str) -> ObjectRecord | None:
-    """The record for a listing: one bad entry never fails a page, but a sick machine does."""
+    """The record for a listing: one bad entry never fails a page, but a sick disk or machine does.
+
+    A page that left out what could not be read for such a reason would be taken for the truth by who mirrors a bucket.
+    """
     try:
         return reading.current_record(bucket, key)
     except OSError as error:
-        known = translate(error)
-        if known is not None and known.code == "SlowDown":
-            raise
-        return None
+        if error.errno in _NO_KEYS:
+            return None
+        raise

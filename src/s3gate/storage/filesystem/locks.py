@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator
 
 from s3gate.core.errors import S3Error
 
-__all__ = ["KeyLocks", "locks_exclude_processes", "offset_of"]
+__all__ = ["KeyLocks", "is_locked", "locks_exclude_processes", "offset_of", "try_lock_file"]
 
 _STRIPES = 1 << 62
 _TIMEOUT = 30.0  # seconds until a request gives up with SlowDown
@@ -47,6 +47,17 @@ def _try_lock(fd: int, offset: int) -> bool:
     return True
 
 
+def try_lock_file(fd: int) -> bool:
+    """Lock a file of its own for as long as its open description lives; False when another one has it."""
+    return _try_lock(fd, 0)
+
+
+def is_locked(fd: int) -> bool:
+    """Whether another open description has locked this file by try_lock_file. Changes nothing; reading is enough."""
+    found: int = struct.unpack_from("h", fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _flock(fcntl.F_WRLCK, 0)))[0]
+    return found != fcntl.F_UNLCK
+
+
 class KeyLocks:
     """The locks of one bucket, on an open descriptor of its lock file that this process alone has."""
 
@@ -60,7 +71,10 @@ class KeyLocks:
 
     @contextlib.asynccontextmanager
     async def hold(self, space: bytes, name: bytes) -> AsyncIterator[None]:
-        """Hold the lock of a name. Raises SlowDown when it cannot be had in time. Never hold two."""
+        """Hold the lock of a name. Raises SlowDown when it cannot be had in time.
+
+        Of two locks the one of an upload is taken before the one of its key, and no others together.
+        """
         offset = offset_of(space, name)
         await self._enter(offset)
         try:
@@ -87,7 +101,8 @@ class KeyLocks:
             if turn.done() and not turn.cancelled():
                 self._leave(offset)  # the turn came in the same instant: pass it on
             else:
-                queue.remove(turn)
+                with contextlib.suppress(ValueError):  # passed over already, by a holder that left in this instant
+                    queue.remove(turn)
             if isinstance(error, TimeoutError):
                 raise S3Error("SlowDown") from None
             raise

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import logging
 import os
+from dataclasses import replace
 from typing import Protocol
 
 from s3gate.core.names import new_upload_id
@@ -14,7 +15,7 @@ from s3gate.core.values import ObjectRecord
 from s3gate.durable import write_all
 from s3gate.storage.filesystem import records
 from s3gate.storage.filesystem.durability import Durability
-from s3gate.storage.filesystem.records import Binding, BrokenRecord
+from s3gate.storage.filesystem.records import Binding, BrokenRecord, Stored
 
 __all__ = ["ATTRIBUTE", "MetadataStore", "SidecarMetadata", "XattrMetadata"]
 
@@ -29,7 +30,16 @@ class MetadataStore(Protocol):
     """Keeps the records of a bucket's files. `fd` is the open file; `key` its key as bytes. All methods block."""
 
     def read(self, fd: int, stat: os.stat_result, key: bytes) -> ObjectRecord:
-        """The record that holds for this file now; a made-up one for a file of another program."""
+        """The record that holds for this file now; a made-up one for a file of another program.
+
+        Raises FileNotFoundError where the file has lost its name and its record meanwhile.
+        """
+
+    def examine(self, fd: int, stat: os.stat_result, key: bytes) -> Stored | None:
+        """What is kept for this file as it was written, whether or not it still holds; None where there is nothing.
+
+        Raises BrokenRecord where it cannot be read, FileNotFoundError where the file that holds it is missing.
+        """
 
     def attach(self, fd: int, key: bytes, record: ObjectRecord) -> None:
         """Keep the record with a staged file, before it is synced and before the key is locked."""
@@ -52,12 +62,14 @@ class MetadataStore(Protocol):
 
 def _write_new(directory: int, path: bytes, data: bytes, durability: Durability) -> None:
     """Create a file below the control directory whole and synced; its directory is made when missing."""
+    parent = path.rpartition(b"/")[0]
+    is_new = False
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory)
     except FileNotFoundError:
-        parent = path.rpartition(b"/")[0]
         with contextlib.suppress(FileExistsError):
             os.mkdir(parent, 0o700, dir_fd=directory)
+        is_new = True
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory)
     try:
         write_all(fd, data)
@@ -68,11 +80,17 @@ def _write_new(directory: int, path: bytes, data: bytes, durability: Durability)
     finally:
         os.close(fd)
     if durability.files:
-        parent_fd = os.open(path.rpartition(b"/")[0], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            os.fsync(parent_fd)
-        finally:
-            os.close(parent_fd)
+        _sync_directory(directory, parent)
+        if is_new:
+            _sync_directory(directory, parent.rpartition(b"/")[0])
+
+
+def _sync_directory(directory: int, path: bytes) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def _remove(directory: int, path: bytes) -> None:
@@ -104,7 +122,7 @@ class XattrMetadata:
         self._spills = control + b"/x"
         self._durability = durability
 
-    def _stored(self, fd: int) -> records.Stored | None:
+    def _stored(self, fd: int) -> Stored | None:
         try:
             return records.decode(os.getxattr(fd, ATTRIBUTE))
         except OSError as error:
@@ -117,17 +135,39 @@ class XattrMetadata:
 
     def read(self, fd: int, stat: os.stat_result, key: bytes) -> ObjectRecord:
         stored = self._stored(fd)
-        if stored is None:
-            return records.foreign(stat, key.decode())
-        record = stored.record
+        while stored is not None:
+            try:
+                return records.resolve(stored.record or self._spilled(stored.spill), stored.binding, stat)
+            except BrokenRecord as error:
+                _log.warning("unreadable large record, the file is served as one of another program: %s", error)
+                break
+            except FileNotFoundError:
+                named, stored = stored, self._stored(fd)
+                if stored != named:
+                    continue  # the record was replaced meanwhile
+                if os.fstat(fd).st_nlink == 0:
+                    raise
+                _log.warning("large record %s is missing, the file is served as one of another program", named.spill)
+                break
+        return records.foreign(stat, key.decode())
+
+    def _spilled(self, spill: str) -> ObjectRecord:
+        record = records.decode(_read_whole(self._bucket_fd, self._spill_path(spill))).record
         if record is None:
-            record = records.decode(_read_whole(self._bucket_fd, self._spill_path(stored.spill))).record
-            if record is None:
-                raise BrokenRecord(f"the record {stored.spill} names another")
-        return records.resolve(record, stored.binding, stat)
+            raise BrokenRecord(f"the record {spill} names another")
+        return record
+
+    def examine(self, fd: int, stat: os.stat_result, key: bytes) -> Stored | None:
+        try:
+            stored = records.decode(os.getxattr(fd, ATTRIBUTE))
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.EOPNOTSUPP):
+                return None
+            raise
+        return replace(stored, record=stored.record or self._spilled(stored.spill))
 
     def attach(self, fd: int, key: bytes, record: ObjectRecord) -> None:
-        self._set(fd, Binding.of(os.fstat(fd)), record)
+        self._set(fd, key, Binding.of(os.fstat(fd)), record)
 
     def detach(self, fd: int) -> None:
         """The attribute goes with the staged file, the file of a large record does not."""
@@ -143,7 +183,7 @@ class XattrMetadata:
 
     def rewrite(self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord) -> None:
         old = self.garbage(fd, stat, key)
-        self._set(fd, Binding.of(stat), record)
+        self._set(fd, key, Binding.of(stat), record)
         self._durability.sync_file(fd)
         for path in old:
             _remove(self._bucket_fd, path)
@@ -152,14 +192,14 @@ class XattrMetadata:
         stored = self._stored(fd)
         return [self._spill_path(stored.spill)] if stored is not None and stored.spill else []
 
-    def _set(self, fd: int, binding: Binding, record: ObjectRecord) -> None:
+    def _set(self, fd: int, key: bytes, binding: Binding, record: ObjectRecord) -> None:
         data = records.encode(record, binding)
         if len(data) <= INLINE_BYTES:
             os.setxattr(fd, ATTRIBUTE, data)
             return
         spill = new_upload_id()
         path = self._spill_path(spill)
-        _write_new(self._bucket_fd, path, data, self._durability)
+        _write_new(self._bucket_fd, path, records.encode(record, binding, key=key), self._durability)
         try:
             os.setxattr(fd, ATTRIBUTE, records.encode_spilled(spill, binding))
         except BaseException:
@@ -196,6 +236,12 @@ class SidecarMetadata:
             return records.foreign(stat, key.decode())
         return records.resolve(stored.record, stored.binding, stat)
 
+    def examine(self, fd: int, stat: os.stat_result, key: bytes) -> Stored | None:
+        try:
+            return records.decode(_read_whole(self._bucket_fd, self._path(key, Binding.of(stat))))
+        except FileNotFoundError:
+            return None
+
     def attach(self, fd: int, key: bytes, record: ObjectRecord) -> None:
         """The sidecar is written under the lock: only there is it known which times are taken."""
 
@@ -208,7 +254,7 @@ class SidecarMetadata:
         while True:
             binding = Binding.of(stat)
             try:
-                data = records.encode(record, binding)
+                data = records.encode(record, binding, key=key)
                 _write_new(self._bucket_fd, self._path(key, binding), data, self._durability)
                 break
             except FileExistsError:
@@ -223,8 +269,10 @@ class SidecarMetadata:
         path = self._path(key, binding)
         temporary = path + b".new"
         _remove(self._bucket_fd, temporary)
-        _write_new(self._bucket_fd, temporary, records.encode(record, binding), self._durability)
+        _write_new(self._bucket_fd, temporary, records.encode(record, binding, key=key), self._durability)
         os.rename(temporary, path, src_dir_fd=self._bucket_fd, dst_dir_fd=self._bucket_fd)
+        if self._durability.directories:
+            _sync_directory(self._bucket_fd, path.rpartition(b"/")[0])
 
     def garbage(self, fd: int, stat: os.stat_result, key: bytes) -> list[bytes]:
         return [self._path(key, Binding.of(stat))]

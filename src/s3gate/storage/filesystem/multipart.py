@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,20 +21,37 @@ from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.names import is_upload_id
 from s3gate.core.values import ObjectRecord, Owner, Part, Upload
-from s3gate.storage.filesystem import objects, records
+from s3gate.storage.filesystem import history, objects, reading, records, tree
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
-from s3gate.storage.filesystem.paths import CONTROL
+from s3gate.storage.filesystem.paths import CONTROL, place
 from s3gate.storage.filesystem.records import Binding, BrokenRecord
 from s3gate.storage.filesystem.staging import FileStage
 from s3gate.storage.filesystem.threads import run_to_end
+from s3gate.storage.filesystem.tree import Directory
 
-__all__ = ["abort", "commit_part", "complete", "create", "find", "list_parts", "list_uploads"]
+__all__ = [
+    "ROOT",
+    "SENT_FILE",
+    "UPLOADS",
+    "abort",
+    "commit_part",
+    "complete",
+    "create",
+    "find",
+    "list_parts",
+    "list_uploads",
+    "load",
+    "part_of",
+    "remove",
+]
+
+_log = logging.getLogger(__name__)
 
 UPLOADS = b"upload"  # the lock space of uploads
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_ROOT = CONTROL + b"/mpu"
+ROOT = CONTROL + b"/mpu"
 _UPLOAD_FILE = b"upload"
-_SENT_FILE = b"sent"
+SENT_FILE = b"sent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +68,21 @@ def _open(bucket: BucketDirectory, upload_id: str) -> int:
     if not is_upload_id(upload_id):
         raise S3Error("NoSuchUpload", UploadId=upload_id)
     try:
-        return os.open(_ROOT + b"/" + upload_id.encode(), _DIRECTORY, dir_fd=bucket.fd)
+        return os.open(ROOT + b"/" + upload_id.encode(), _DIRECTORY, dir_fd=bucket.fd)
     except (FileNotFoundError, NotADirectoryError):
         raise S3Error("NoSuchUpload", UploadId=upload_id) from None
 
 
 def _load(directory: int, upload_id: str) -> Upload | None:
-    """The upload that a directory holds, or None for one that was never finished or has ended."""
+    """The upload that a directory holds, or None for one that was never finished, has ended, or cannot be read."""
+    try:
+        return _read(directory, upload_id)
+    except BrokenRecord as error:
+        _log.warning("the upload %s cannot be read, and is not there for clients: %s", upload_id, error)
+        return None
+
+
+def _read(directory: int, upload_id: str) -> Upload | None:
     try:
         fd = os.open(_UPLOAD_FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     except FileNotFoundError:
@@ -76,6 +102,18 @@ def _load(directory: int, upload_id: str) -> Upload | None:
         checksum_type=fields["type"],
         client_chose_checksum=fields["chosen"],
     )
+
+
+def load(bucket: BucketDirectory, upload_id: str) -> Upload | None:
+    """The upload under way with this id, None where there is none. Raises BrokenRecord where it cannot be read."""
+    try:
+        directory = _open(bucket, upload_id)
+    except S3Error:
+        return None
+    try:
+        return _read(directory, upload_id)
+    finally:
+        os.close(directory)
 
 
 def _pack(upload: Upload) -> bytes:
@@ -100,17 +138,15 @@ async def create(bucket: BucketDirectory, upload: Upload) -> None:
         await stage.write([_pack(upload)], lambda pieces: pieces)
         if durability.files:
             await stage.run(durability.sync_file, stage.fd)
-        directory = _ROOT + b"/" + upload.id.encode()
+        directory = ROOT + b"/" + upload.id.encode()
         os.mkdir(directory, 0o700, dir_fd=bucket.fd)
-        uploads = os.open(_ROOT, _DIRECTORY, dir_fd=bucket.fd)
-        fd = os.open(directory, _DIRECTORY, dir_fd=bucket.fd)
-        try:
+        with (
+            Directory(os.open(ROOT, _DIRECTORY, dir_fd=bucket.fd), owned=True) as uploads,
+            Directory(os.open(directory, _DIRECTORY, dir_fd=bucket.fd), owned=True) as fd,
+        ):
             os.rename(stage.name, _UPLOAD_FILE, src_dir_fd=stage.directory, dst_dir_fd=fd)
             stage.committed = True
             await durability.sync_directories([uploads, fd])
-        finally:
-            os.close(uploads)
-            os.close(fd)
     finally:
         stage.discard()
     bucket.check_current()
@@ -146,6 +182,11 @@ def _parse_part(name: bytes, stat: os.stat_result) -> _PartFile:
     return _PartFile(name, int(sequence, 16), part)
 
 
+def part_of(name: bytes, stat: os.stat_result) -> Part:
+    """The part that a file of this name is. Raises ValueError where it is none."""
+    return _parse_part(name, stat).part
+
+
 def _scan_parts(directory: int) -> tuple[dict[int, _PartFile], list[bytes]]:
     """The parts that count, by number, and the names of those that were replaced."""
     current: dict[int, _PartFile] = {}
@@ -153,13 +194,16 @@ def _scan_parts(directory: int) -> tuple[dict[int, _PartFile], list[bytes]]:
     with os.scandir(directory) as entries:
         for entry in entries:
             name = os.fsencode(entry.name)
-            if name in (_UPLOAD_FILE, _SENT_FILE):
+            if name in (_UPLOAD_FILE, SENT_FILE):
                 continue
             try:
                 stat = os.stat(name, dir_fd=directory, follow_symlinks=False)
             except FileNotFoundError:
                 continue  # replaced or removed meanwhile
-            found = _parse_part(name, stat)
+            try:
+                found = _parse_part(name, stat)
+            except ValueError:
+                continue  # no file of ours: NFS gives open files that are removed a name of its own
             rival = current.get(found.part.number)
             if rival is None or rival.sequence < found.sequence:
                 current[found.part.number] = found
@@ -172,7 +216,7 @@ def _scan_parts(directory: int) -> tuple[dict[int, _PartFile], list[bytes]]:
 
 def _earlier(directory: int, number: int) -> list[bytes]:
     """The files of the parts of this number, under the lock of the upload; notes that there will be one."""
-    fd = os.open(_SENT_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    fd = os.open(SENT_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
     try:
         if os.pread(fd, 1, number) != b"1":
             os.pwrite(fd, b"1", number)
@@ -220,7 +264,7 @@ def list_parts(bucket: BucketDirectory, upload: Upload) -> list[Part]:
 def list_uploads(bucket: BucketDirectory, prefix: str) -> list[Upload]:
     """See Backend.list_uploads. An upload that ends meanwhile is left out."""
     try:
-        names = os.open(_ROOT, _DIRECTORY, dir_fd=bucket.fd)
+        names = os.open(ROOT, _DIRECTORY, dir_fd=bucket.fd)
     except FileNotFoundError:
         return []
     try:
@@ -255,6 +299,9 @@ async def complete(
         async with bucket.locks.hold(UPLOADS, upload.id.encode()):
             if _load(directory, upload.id) is None:
                 raise S3Error("NoSuchUpload", UploadId=upload.id)
+            before = await run_to_end(bucket.store.executor, _committed_before, bucket, upload)
+            if before is not None:
+                return await _finish(bucket, upload, directory, before, record)
             found, _ = await run_to_end(bucket.store.executor, _scan_parts, directory)
             stage = bucket.stage()
             try:
@@ -272,6 +319,43 @@ async def complete(
     return committed
 
 
+def _committed_before(bucket: BucketDirectory, upload: Upload) -> ObjectRecord | None:
+    """The version that this upload has become already: its process ended between the commit and the end of the upload.
+
+    Only versions since the upload began are looked at. Without this a client that asks again would make a second
+    version of one upload, and its If-None-Match would fail for its own object.
+    """
+    current = reading.current_record(bucket, upload.key)
+    if current is not None and current.upload_id == upload.id:
+        return current
+    name = upload.key.encode()
+    where = place(name)
+    for entry in history.read_entries(bucket.fd, where) if bucket.versioning else []:
+        if entry.sequence < upload.initiated_ns:
+            break
+        with contextlib.suppress(FileNotFoundError), history.open_entry(bucket, where, entry) as opened:
+            record = history.record_of(bucket, name, entry, opened) if opened is not None else None
+            if record is not None and record.upload_id == upload.id:
+                return record
+    return None
+
+
+async def _finish(
+    bucket: BucketDirectory, upload: Upload, directory: int, before: ObjectRecord, record: ObjectRecord
+) -> ObjectRecord:
+    """End an upload that has become `before`, and answer as then: for other parts than then there is no such upload."""
+    where = place(upload.key.encode())
+    for holder in (where, replace(where, parent=where.history)):
+        parent = tree.open_parent(bucket.fd, holder)
+        if parent is not None:
+            with parent as fd:
+                await bucket.durability.sync_directories([fd])
+    await _end(bucket, upload.id, directory)
+    if before.etag != record.etag:
+        raise S3Error("NoSuchUpload", UploadId=upload.id)
+    return before
+
+
 async def _append(stage: FileStage, directory: int, stored: _PartFile) -> None:
     fd = os.open(stored.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
     try:
@@ -281,17 +365,26 @@ async def _append(stage: FileStage, directory: int, stored: _PartFile) -> None:
 
 
 async def _end(bucket: BucketDirectory, upload_id: str, directory: int) -> None:
-    """Remove an upload: its file first, which is what makes it one, then the parts."""
+    """Remove an upload, and force its end to the medium."""
+    await run_to_end(bucket.store.executor, remove, bucket, upload_id)
+    await bucket.durability.sync_directories([directory])
 
-    def work() -> None:
-        os.unlink(_UPLOAD_FILE, dir_fd=directory)
+
+def remove(bucket: BucketDirectory, upload_id: str) -> None:
+    """Remove an upload or what is left of one: its file first, which is what makes it one, then the parts. Blocks.
+
+    Under the lock of the upload.
+    """
+    directory = _open(bucket, upload_id)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(_UPLOAD_FILE, dir_fd=directory)
         for name in os.listdir(directory):
             os.unlink(name, dir_fd=directory)
-        with contextlib.suppress(OSError):
-            os.rmdir(_ROOT + b"/" + upload_id.encode(), dir_fd=bucket.fd)
-
-    await run_to_end(bucket.store.executor, work)
-    await bucket.durability.sync_directories([directory])
+    finally:
+        os.close(directory)
+    with contextlib.suppress(OSError):
+        os.rmdir(ROOT + b"/" + upload_id.encode(), dir_fd=bucket.fd)
 
 
 async def abort(bucket: BucketDirectory, upload: Upload) -> None:

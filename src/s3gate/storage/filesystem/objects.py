@@ -16,6 +16,7 @@ from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.history import HistoryEntry
 from s3gate.storage.filesystem.paths import Place, place
 from s3gate.storage.filesystem.staging import FileStage
+from s3gate.storage.filesystem.threads import close_file, run_to_end
 from s3gate.storage.filesystem.tree import Found
 from s3gate.storage.versions import new_version_id
 
@@ -91,7 +92,7 @@ def locked_state(bucket: BucketDirectory, key: bytes, where: Place) -> Iterator[
         yield State(versioning, found, current, entries)
     finally:
         if found is not None:
-            os.close(found.fd)
+            close_file(bucket.store.executor, found.fd, found.stat.st_size)
 
 
 def stamp(record: ObjectRecord, versioning: str, sequence: int) -> ObjectRecord:
@@ -114,7 +115,11 @@ async def commit(
             changes = Changes()
             try:
                 async with bucket.locks.hold(KEYS, name):
-                    published = _publish(bucket, stage, name, record, condition, changes)
+                    arguments = bucket, stage, name, record, condition, changes
+                    if bucket.syncs_under_lock:
+                        published = await stage.run(_publish, *arguments)
+                    else:
+                        published = _publish(*arguments)
                 await bucket.durability.sync_directories(changes.directories)
                 if published is not None:
                     return published
@@ -224,7 +229,7 @@ async def clear_the_way(bucket: BucketDirectory, key: bytes) -> None:
         return
     where = place(blocking)
     async with bucket.locks.hold(KEYS, blocking):
-        tree.convert(bucket.fd, where)
+        tree.convert(bucket.fd, where, bucket.durability.sync_directory)
     parent = tree.open_parent(bucket.fd, where)
     if parent is not None:
         with parent as fd:
@@ -242,7 +247,11 @@ async def update(
             record = replace(
                 change(current), version_id=current.version_id, sequence=current.sequence, size=current.size
             )
-            bucket.metadata.rewrite(found.fd, found.stat, name, record)
+            arguments = found.fd, found.stat, name, record
+            if bucket.durability.files:
+                await run_to_end(bucket.store.executor, bucket.metadata.rewrite, *arguments)
+            else:
+                bucket.metadata.rewrite(*arguments)
         finally:
             os.close(found.fd)
     return record

@@ -20,9 +20,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from s3gate.core.names import RESERVED
+from s3gate.core.names import MAX_KEY_BYTES, RESERVED
 
-__all__ = ["CONTROL", "HISTORIES", "MAX_NAME", "Entry", "Place", "decode", "directory_of", "place"]
+__all__ = ["CONTROL", "HISTORIES", "MAX_NAME", "Entry", "Place", "decode", "directory_of", "key_of", "place"]
 
 CONTROL = RESERVED.encode()  # the control directory of a bucket, and the prefix of every name that is ours
 MAX_NAME = 240  # bytes: leaves room for a prefix below the 255 of every Linux filesystem
@@ -148,3 +148,33 @@ def decode(name: bytes) -> Entry | None:
     if kind in (_ESCAPE, _ESCAPED_SHADOW, _ESCAPED_HISTORY) and not _is_plain(component):
         return Entry(component, shadow=kind == _ESCAPED_SHADOW, history=kind == _ESCAPED_HISTORY)
     return None
+
+
+def key_of(path: bytes) -> bytes | None:
+    """The key whose object, shadow or history (relative to HISTORIES) has this path; None where there is none such.
+
+    The inverse of place(): a path that place() does not make leads to no key, however its names may be read.
+    """
+    *directories, name = path.split(b"/")
+    key = b""
+    for part in directories:
+        meaning = decode(part)
+        if meaning is None or meaning.shadow or meaning.history:
+            return None
+        key += meaning.component if meaning.continuation else meaning.component + b"/"
+    meaning = decode(name)
+    if meaning is None or meaning.continuation:
+        return None
+    key += meaning.component
+    if not key or len(key) > MAX_KEY_BYTES or not _is_text(key):
+        return None
+    where = place(key)
+    return key if path in (where.path, where.shadow_path, where.history.removeprefix(HISTORIES + b"/")) else None
+
+
+def _is_text(key: bytes) -> bool:
+    try:
+        key.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import replace
 
@@ -65,8 +66,13 @@ def _look(bucket: BucketDirectory, key: bytes, where: Place) -> tuple[Opened | N
     """
     opened = open_live(bucket, key, where)
     for _ in range(_ATTEMPTS):
-        entries = history.read_entries(bucket.fd, where)
-        again = open_live(bucket, key, where)
+        try:
+            entries = history.read_entries(bucket.fd, where)
+            again = open_live(bucket, key, where)
+        except BaseException:
+            if opened is not None:
+                os.close(opened[0].fd)
+            raise
         settled = _is_same(opened, again) and (opened is not None or not entries or entries[0].delete_marker)
         if opened is not None:
             os.close(opened[0].fd)
@@ -103,7 +109,10 @@ def _open_entry(bucket: BucketDirectory, key: bytes, where: Place, entry: Histor
     with history.open_entry(bucket, where, entry) as opened:
         if opened is None:
             return None
-        record = history.record_of(bucket, key, entry, opened)
+        try:
+            record = history.record_of(bucket, key, entry, opened)
+        except FileNotFoundError:
+            return None  # removed meanwhile
         if entry.delete_marker:
             raise not_for_delete_markers(entry.version_id, record.modified_ns)
         return Found(os.dup(opened[0]), opened[1], shadow=False), record
@@ -153,5 +162,6 @@ def all_versions(bucket: BucketDirectory, key: str) -> list[ObjectRecord]:
     for entry in entries:
         with history.open_entry(bucket, where, entry) as file:
             if file is not None:
-                records.append(history.record_of(bucket, name, entry, file))
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    records.append(history.record_of(bucket, name, entry, file))
     return [replace(record, size=0) if record.delete_marker else record for record in records]

@@ -58,11 +58,15 @@ class Binding:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A decoded record. `spill` names the file that holds the whole record where it was too large to stand inline."""
+    """A decoded record. `spill` names the file that holds the whole record where it was too large to stand inline.
+
+    `key` is set where the record stands in a file of its own: the key of the object it was written for.
+    """
 
     binding: Binding
     record: ObjectRecord | None
     spill: str = ""
+    key: str = ""
 
 
 def pack(fields: Mapping[str, Any]) -> bytes:
@@ -83,9 +87,10 @@ def unpack(data: bytes) -> dict[str, Any]:
     return fields
 
 
-def encode(record: ObjectRecord, binding: Binding) -> bytes:
-    """A record with everything in it; fields that say nothing are left out."""
+def encode(record: ObjectRecord, binding: Binding, *, key: bytes = b"") -> bytes:
+    """A record with everything in it; fields that say nothing are left out. `key`: for a file of its own."""
     optional = {
+        "k": key.decode(),
         "h": dict(record.headers),
         "um": dict(record.user_metadata),
         "tg": dict(record.tags),
@@ -113,7 +118,7 @@ def decode(data: bytes) -> Stored:
         binding = Binding(fields["sz"], fields["mt"])
         if "x" in fields:
             return Stored(binding, None, fields["x"])
-        return Stored(binding, _record(fields))
+        return Stored(binding, _record(fields), key=fields.get("k", ""))
     except (KeyError, TypeError, ValueError) as error:
         raise BrokenRecord(str(error)) from error
 

@@ -8,14 +8,14 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from itertools import count
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
 from s3gate.storage.backend import ObjectReader, Through
 from s3gate.storage.filesystem.faults import seam
 from s3gate.storage.filesystem.reader import FileReader
-from s3gate.storage.filesystem.threads import run_to_end
+from s3gate.storage.filesystem.threads import close_file, run_to_end
 
 __all__ = ["FileStage", "Home", "copy_range"]
 
@@ -25,6 +25,7 @@ _COPY_BYTES = 64 << 20
 # copy_file_range is not for this pair of files: read and write instead
 _CANNOT_CLONE = frozenset({errno.EINVAL, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO, errno.ESTALE})
 _numbers = count()
+_T = TypeVar("_T")
 
 
 def _write_all(fd: int, pieces: list[Buffer]) -> int:
@@ -112,13 +113,13 @@ class FileStage:
         await self.run(copy_range, source, self.fd, start, length)
         self._size += length
 
-    async def run(self, work: Callable[..., None], *arguments: object) -> None:
+    async def run(self, work: Callable[..., _T], *arguments: object) -> _T:
         """Run blocking work on this stage in a thread, and wait for its end even when this task is cancelled."""
-        await run_to_end(self._executor, work, *arguments)
+        return await run_to_end(self._executor, work, *arguments)
 
     def discard(self) -> None:
         """Close, and remove the file unless it was committed."""
-        os.close(self.fd)
         if not self.committed:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.name, dir_fd=self.directory)
+        close_file(self._executor, self.fd, self._size)

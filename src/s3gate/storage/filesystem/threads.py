@@ -1,16 +1,20 @@
-"""Blocking work off the event loop that is waited for to its end."""
+"""Blocking work off the event loop, and when its end is waited for."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
-__all__ = ["run_to_end"]
+__all__ = ["close_file", "run_to_end"]
 
 _T = TypeVar("_T")
+
+# The kernel frees some gigabytes in a second: a file as long as this takes a few milliseconds.
+_LONG_CLOSE_BYTES = 16 << 20
 
 
 async def run_to_end(executor: Executor, work: Callable[..., _T], *arguments: object) -> _T:
@@ -29,3 +33,18 @@ async def run_to_end(executor: Executor, work: Callable[..., _T], *arguments: ob
         if not future.cancelled():
             future.exception()  # taken note of: nobody is left who could be told
         raise
+
+
+def close_file(executor: Executor, fd: int, size: int) -> None:
+    """Close a file of `size` bytes that may have lost its name: with its last descriptor its blocks are freed.
+
+    Where that may take long a thread does it, and nobody waits.
+    """
+    if size >= _LONG_CLOSE_BYTES:
+        try:
+            executor.submit(os.close, fd)
+        except RuntimeError:
+            pass  # the executor has ended, and with it whoever could be held up
+        else:
+            return
+    os.close(fd)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import stat as modes
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from s3gate.core.errors import S3Error
@@ -24,9 +26,12 @@ __all__ = [
     "make_parent",
     "obstacle",
     "open_parent",
+    "open_regular",
     "remove",
     "replace",
 ]
+
+_log = logging.getLogger(__name__)
 
 MADE_BY_US = b"user.s3gate.d"  # on directories that the gateway made for a key: it may remove them again
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -59,7 +64,8 @@ class Directory:
             os.close(self.fd)
 
 
-def _open_regular(bucket_fd: int, path: bytes) -> tuple[int, os.stat_result] | None:
+def open_regular(bucket_fd: int, path: bytes) -> tuple[int, os.stat_result] | None:
+    """The open file at a path below the bucket, or None where no plain file stands; whoever asked closes it."""
     try:
         fd = open_beneath(bucket_fd, path, _READ)
     except OSError as error:
@@ -81,7 +87,7 @@ def find(bucket_fd: int, where: Place) -> Found | None:
     """
     for _ in range(2):
         for shadow, path in ((False, where.path), (True, where.shadow_path)):
-            opened = _open_regular(bucket_fd, path)
+            opened = open_regular(bucket_fd, path)
             if opened is not None:
                 return Found(opened[0], opened[1], shadow)
     return None
@@ -110,9 +116,13 @@ def make_parent(bucket_fd: int, where: Place, changed: list[int]) -> Directory:
     for name in where.parent.split(b"/"):
         with current as fd:
             made, new = _open_or_make(fd, name)
+            try:
+                if new:
+                    changed.append(os.dup(fd))
+            except OSError:
+                os.close(made)
+                raise
             current = Directory(made, owned=True)
-            if new:
-                changed.append(os.dup(fd))
     return current
 
 
@@ -158,10 +168,11 @@ def obstacle(bucket_fd: int, key: bytes) -> bytes | None:
     return None
 
 
-def convert(bucket_fd: int, where: Place) -> None:
+def convert(bucket_fd: int, where: Place, sync: Callable[[int], None]) -> None:
     """Turn the name of an object into a directory, the object going to its shadow name. Under the lock of its key.
 
-    The object can be found at every instant: first under its own name, then under both, then as shadow.
+    The object can be found at every instant: first under its own name, then under both, then as shadow. `sync` forces
+    the names of a directory to the medium, so that the object cannot lose both where changes get there in any order.
     """
     parent = open_parent(bucket_fd, where)
     if parent is None:
@@ -178,6 +189,7 @@ def convert(bucket_fd: int, where: Place) -> None:
             # left by a conversion that a crash cut short; the object under its own name is the current one
             os.unlink(where.shadow, dir_fd=fd)
             os.link(where.name, where.shadow, src_dir_fd=fd, dst_dir_fd=fd)
+        sync(fd)
         os.unlink(where.name, dir_fd=fd)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # others are faster: the writer looks again
             os.close(_open_or_make(fd, where.name)[0])
@@ -186,7 +198,7 @@ def convert(bucket_fd: int, where: Place) -> None:
 def replace(source_fd: int, source: bytes, parent_fd: int, where: Place) -> None:
     """Rename a staged file to its place, over whatever object stands there: the commit of a write.
 
-    Raises FileNotFoundError when the directory was removed meanwhile.
+    Raises FileNotFoundError when the directory was removed meanwhile; no error comes from behind the rename.
     """
     try:
         os.rename(source, where.name, src_dir_fd=source_fd, dst_dir_fd=parent_fd)
@@ -199,8 +211,13 @@ def replace(source_fd: int, source: bytes, parent_fd: int, where: Place) -> None
         else:
             replace(source_fd, source, parent_fd, where)
         return
-    with contextlib.suppress(FileNotFoundError):
+    try:
         os.unlink(where.shadow, dir_fd=parent_fd)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        # The plain name counts, and the janitor comes round; the write is committed, and must not be told as failed.
+        _log.warning("an old shadow of an object stays behind: %s", error)
 
 
 def remove(parent_fd: int, where: Place, found: Found) -> None:

@@ -237,3 +237,36 @@ def current_umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+async def test_listing_buckets_holds_no_descriptor_of_each(backend: FilesystemBackend, root: Path) -> None:
+    for number in range(50):
+        (root / f"bucket-{number}").mkdir()
+    before = len(os.listdir("/proc/self/fd"))
+
+    assert len(await backend.list_buckets()) == 50
+
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize("text", ["{", "{}", '{"owner": 1}', ""])
+async def test_a_damaged_bucket_is_left_out_of_the_list_of_the_others(
+    backend: FilesystemBackend, root: Path, text: str
+) -> None:
+    for name in ("fine", "damaged"):
+        await backend.create_bucket(name, ROOT, REGION)
+    await backend.stop()
+    (root / "damaged" / ".s3gate" / "bucket.json").write_text(text)
+    await backend.start()
+
+    assert [bucket.name for bucket in await backend.list_buckets()] == ["fine"]
+
+
+async def test_a_shadow_that_cannot_be_removed_does_not_fail_the_write_that_is_committed(
+    backend: FilesystemBackend, bucket: Bucket, root: Path
+) -> None:
+    (root / "bucket" / ".s3gate=key").mkdir()
+
+    stored = await put(backend, bucket, "key", b"data", user_metadata={"a": "b"})
+
+    assert await backend.stat_object(bucket, "key") == stored

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from s3gate.storage.filesystem.paths import CONTROL, MAX_NAME, decode, directory_of, place
+from s3gate.storage.filesystem.paths import CONTROL, HISTORIES, MAX_NAME, decode, directory_of, key_of, place
 
 _PIECES = [
     "a",
@@ -112,3 +112,23 @@ def test_an_ordinary_key_is_its_own_path() -> None:
 
 def test_a_component_of_the_greatest_plain_length_stays_plain() -> None:
     assert place(b"x" * MAX_NAME).path == b"x" * MAX_NAME
+
+
+@given(keys)
+def test_a_path_leads_back_to_its_key_whichever_of_the_three_it_is(key: bytes) -> None:
+    where = place(key)
+    for path in (where.path, where.shadow_path, where.history.removeprefix(HISTORIES + b"/")):
+        assert key_of(path) == key
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"a", b".s3gate%", b".s3gate+a", b".s3gate=a", b".s3gate!a", b"\xff", b"n" * 250]), min_size=1
+    )
+)
+def test_a_path_that_no_key_has_leads_to_none(names: list[bytes]) -> None:
+    path = b"/".join(names)
+    key = key_of(path)
+    if key is not None:
+        where = place(key)
+        assert path in (where.path, where.shadow_path, where.history.removeprefix(HISTORIES + b"/"))

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import gc
+import os
+import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,19 @@ from s3gate.core.values import Bucket, ObjectRecord
 from s3gate.identity.model import ROOT
 from s3gate.storage.filesystem.backend import FilesystemBackend
 from support.disk import control_files, staged
-from support.stores import REGION, complete, error_code, get, keys, put, put_part, read_all, start_upload, unchanged
+from support.stores import (
+    REGION,
+    complete,
+    error_code,
+    get,
+    get_with_record,
+    keys,
+    put,
+    put_part,
+    read_all,
+    start_upload,
+    unchanged,
+)
 
 # A record with it does not fit into an extended attribute.
 LONG = {"headers": {"content-disposition": "x" * 8000}}
@@ -100,3 +116,65 @@ async def test_a_record_that_is_written_a_second_time_for_a_clock_that_went_back
     assert record.headers == LONG["headers"]
     assert await get(backend, bucket, "key") == b"new"
     assert len([path for path in control_files(root) if "/x/" in path]) == 1
+
+
+@dataclass
+class Closes:
+    """Stands in front of os.close: notes which threads close files of at least `size` bytes."""
+
+    size: int
+    threads: list[str] = field(default_factory=list)
+
+    def __call__(self, fd: int) -> None:
+        if os.fstat(fd).st_size >= self.size:
+            self.threads.append(threading.current_thread().name)
+        _close(fd)
+
+
+_close = os.close
+
+
+@pytest.mark.parametrize("how", ["replaced", "deleted", "deleted under a reader", "given up"])
+async def test_the_blocks_of_a_large_file_are_not_freed_on_the_event_loop(backend, bucket, root, monkeypatch, how):
+    size = 64 << 20
+    with (root / "bucket/large").open("wb") as file:
+        file.truncate(size)
+    closes = Closes(size)
+    monkeypatch.setattr(os, "close", closes)
+
+    if how == "replaced":
+        await put(backend, bucket, "large", b"small")
+    elif how == "deleted":
+        await backend.delete_object(bucket, "large", NO_CONDITION)
+    elif how == "deleted under a reader":
+        reader = await backend.open_object(bucket, "large")
+        await backend.delete_object(bucket, "large", NO_CONDITION)
+        await reader.close()
+    else:
+        async with backend.stage(bucket) as stage:
+            reader = await backend.open_object(bucket, "large")
+            await stage.copy(reader, 0, size)
+            await reader.close()
+    await backend.stop()
+
+    assert closes.threads
+    assert all(name.startswith("s3gate-disk") for name in closes.threads)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("call", ["writev", "setxattr", "rename"])
+async def test_a_full_disk_or_quota_at_any_step_of_a_write_leaves_the_old_object(
+    backend, bucket, root, monkeypatch, call, number
+):
+    old = await put(backend, bucket, "key", b"old")
+    kept = control_files(root)
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        assert await error_code(put(backend, bucket, "key", b"new", **LONG)) == "InsufficientStorage"
+
+    assert await get_with_record(backend, bucket, "key") == (b"old", old)
+    assert control_files(root) == kept
