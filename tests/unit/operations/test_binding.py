@@ -14,7 +14,16 @@ from hypothesis import strategies as st
 from s3gate.core.errors import S3Error
 from s3gate.core.names import part_number
 from s3gate.core.wire import Wire
-from s3gate.operations.binding import Binder, Document, Header, Query, UserMetadata, header_bytes, header_text
+from s3gate.operations.binding import (
+    Binder,
+    Document,
+    Header,
+    Query,
+    UserMetadata,
+    header_bytes,
+    header_text,
+    user_metadata,
+)
 from support.sample_operations import Words
 
 
@@ -184,3 +193,11 @@ def test_every_header_value_comes_back_as_it_was_sent(raw: bytes) -> None:
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters=[chr(c) for c in range(0xEF80, 0xF000)])))
 def test_a_header_value_of_utf8_is_read_as_its_text(text: str) -> None:
     assert header_text(text.encode().decode("latin-1")) == text
+
+
+@pytest.mark.parametrize("name", ["a\r\nx-injected", "\xe9", "a b"])
+def test_a_metadata_name_that_no_header_can_have_is_refused(name: str) -> None:
+    """Parameters of a presigned URL stand for headers, and are not held to the form of their names by HTTP."""
+    with pytest.raises(S3Error) as raised:
+        user_metadata({"x-amz-meta-" + name: "value"})
+    assert raised.value.code == "InvalidArgument"

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from s3gate.core.errors import S3Error
+from s3gate.server import body as body_module
 from s3gate.server.body import ClientDisconnected, RequestBody
 
 MIB = 1 << 20
@@ -96,3 +98,21 @@ def test_discarding_stops_after_some_mebibytes() -> None:
     client = Client([b"x" * MIB] * 50)
     asyncio.run(RequestBody(client.receive, {"content-length": str(50 * MIB)}).discard())
     assert client.asked == 8
+
+
+def test_a_client_that_stops_sending_in_the_middle_of_a_body_is_timed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(body_module, "_STALL_SECONDS", 0.05)
+
+    async def run() -> None:
+        silence = asyncio.Event()
+
+        async def receive() -> dict[str, Any]:
+            await silence.wait()
+            return {}
+
+        async for _ in RequestBody(receive, {"content-length": "10"}).batches():
+            pass
+
+    with pytest.raises(S3Error) as raised:
+        asyncio.run(run())
+    assert raised.value.code == "RequestTimeout"
