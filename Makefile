@@ -72,3 +72,9 @@ include tests/clients/install.mk
 .PHONY: large
 large: $(VENV)/.dev ## Run the large-scale suite: 5 GiB objects, 200,000 keys (needs 16 GB of disk, some 20 minutes)
 	$(BIN)/python -m pytest tests/large
+
+MINUTES ?= 10
+
+.PHONY: torture
+torture: $(VENV)/.dev ## Kill processes in the middle of random operations for MINUTES (10), and check what is left
+	S3GATE_TORTURE_MINUTES=$(MINUTES) $(BIN)/python -m pytest -s tests/faults/test_torture.py

@@ -177,10 +177,11 @@ def _delete_version(content: bytes | None, key: str = "key") -> Work:
         for each in await versions(backend, bucket, key):
             version_id = each.record.version_id
             marker = each.record.delete_marker
-            if each.key == key and marker is (content is None):
-                if marker or await get(backend, bucket, key, version_id) == content:
-                    await backend.delete_object(bucket, key, NO_CONDITION, version_id)
-                    return
+            if each.key != key or marker is not (content is None):
+                continue
+            if marker or await get(backend, bucket, key, version_id) == content:
+                await backend.delete_object(bucket, key, NO_CONDITION, version_id)
+                return
 
     return run
 

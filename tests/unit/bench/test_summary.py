@@ -48,18 +48,24 @@ def test_large_objects_count_by_their_bytes() -> None:
 
 def test_reads_are_compared_with_the_fastest_peer_and_with_the_limit() -> None:
     cells = [cell(GET, "s3gate", 100, durability="full"), cell(GET, "one", 40), cell(GET, "two", 50)]
-    assert ratios([*cells, cell(GET, "nginx", 400)]) == [Ratio("any", "two none", 2.0, 0.25)]
+    assert ratios([*cells, cell(GET, "nginx", 400)]) == [Ratio("any", "two none", 2.0, 0.25, True)]
 
 
 def test_writes_that_are_synced_are_compared_with_peers_that_sync() -> None:
     cells = [cell(PUT, "s3gate", 100), cell(PUT, "s3gate", 30, durability="full")]
     cells += [cell(PUT, "fast", 50), cell(PUT, "safe", 20, durability="data")]
-    assert ratios(cells) == [Ratio("none", "fast none", 2.0, None), Ratio("full", "safe data", 1.5, None)]
+    assert ratios(cells) == [Ratio("none", "fast none", 2.0, None, True), Ratio("full", "safe data", 1.5, None, True)]
 
 
 def test_a_peer_measured_under_other_conditions_is_no_measure() -> None:
     cells = [cell(GET, "s3gate", 100), cell(GET, "one", 1000, remark="of 20,000 keys")]
-    assert ratios(cells) == [Ratio("any", "", None, None)]
+    assert ratios(cells) == [Ratio("any", "", None, None, True)]
+
+
+def test_a_ratio_is_quiet_only_where_all_that_are_compared_were() -> None:
+    noisy = cell(GET, "one", 40)
+    noisy.samples[:] = [sample(40, foreign=0.5)]
+    assert not ratios([cell(GET, "s3gate", 100), noisy, cell(GET, "two", 50)])[0].quiet
 
 
 def test_costs_are_shares_of_samples_and_count_a_recursive_function_once() -> None:
