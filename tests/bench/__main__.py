@@ -11,6 +11,7 @@ from pathlib import Path
 from bench.disk import Disk, disk_at
 from bench.loads.load import Target
 from bench.machine import describe_machine
+from bench.measure import Quiet
 from bench.options import PEERS_VARIABLE, Options, parse_options
 from bench.programs import PEERS, Program, find_peer, gateway
 from bench.replay import MissingProgram, Replay
@@ -66,7 +67,8 @@ def _measure(options: Options, programs: Sequence[Program], client: Replay, disk
             servers.append(Server.start(program, disk.root, workers=options.workers, home=home))
             stack.callback(servers[-1].stop)
         targets = [Target(server, client, options.seconds) for server in servers]
-        loads = [measure_load(load, targets, options.rounds, disk) for load in options.loads]
+        quiet = Quiet(options.wait)
+        loads = [measure_load(load, targets, options.rounds, disk, quiet) for load in options.loads]
     setting = {
         **describe_machine(),
         "data": disk.description,

@@ -11,11 +11,24 @@ from pathlib import Path
 
 from bench.replay import Outcome
 
-__all__ = ["Sample", "measured", "process_cpu", "proportional_bytes", "session_cpu", "session_processes"]
+__all__ = [
+    "QUIET_CORES",
+    "Quiet",
+    "Sample",
+    "measured",
+    "process_cpu",
+    "proportional_bytes",
+    "session_cpu",
+    "session_processes",
+]
+
+# Cores that other processes keep busy, up to which a round is quiet.
+QUIET_CORES = 0.15
 
 _TICK = 1 / os.sysconf("SC_CLK_TCK")
 _SESSION, _FLAGS, _CPU = 3, 6, slice(11, 15)  # fields of /proc/PID/stat behind the command's name
 _KERNEL_THREAD = 0x00200000  # PF_KTHREAD among the flags
+_MOMENT = 0.4  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +53,23 @@ def measured(work: Callable[[], Outcome], session: int) -> Sample:
     machine, client, server = _processes_cpu() - machine, _own_cpu() - client, session_cpu(session) - server
     foreign = (machine - client - server) / (time.monotonic() - start)
     return Sample(outcome, server, client, max(0.0, foreign))
+
+
+class Quiet:
+    """Waits before rounds until other processes let the machine alone, for so many seconds in the whole run."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+
+    def wait(self) -> None:
+        """Return when the machine was quiet for a moment, or the time is up."""
+        begin = time.monotonic()
+        while self._left > time.monotonic() - begin:
+            busy = _processes_cpu()
+            time.sleep(_MOMENT)
+            if _processes_cpu() - busy <= QUIET_CORES * _MOMENT:
+                break
+        self._left -= time.monotonic() - begin
 
 
 def session_processes(session: int) -> list[int]:

@@ -27,6 +27,7 @@ class Options:
     durabilities: tuple[str, ...]
     rounds: int
     seconds: float
+    wait: float
     patience: int
     workers: int
     listed: int
@@ -59,8 +60,8 @@ def parse_options(arguments: Sequence[str]) -> Options:
     except ValueError as error:
         parser.error(str(error))
     return Options(
-        loads, _tuple(given.peers), paths, tuple(given.durability), given.rounds, given.seconds, given.patience,
-        given.workers, given.list_keys, given.dir, given.markdown, given.json,
+        loads, _tuple(given.peers), paths, tuple(given.durability), given.rounds, given.seconds, given.wait,
+        given.patience, given.workers, given.list_keys, given.dir, given.markdown, given.json,
     )  # fmt: skip
 
 
@@ -88,7 +89,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--rounds", type=_positive, default=3, help="rounds of each load (default: %(default)s)")
     add("--seconds", type=float, default=1.0, help="of a round, where time bounds it (default: %(default)s)")
-    add("--patience", type=_positive, default=20, help="seconds that an answer may take (default: %(default)s)")
+    add("--wait", type=float, default=0.0, help="seconds in all to wait for a quiet machine (default: %(default)s)")
+    add("--patience", type=_positive, default=10, help="seconds that an answer may take (default: %(default)s)")
     add(
         "--workers",
         type=_positive,

@@ -57,11 +57,11 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class _Peer:
-    """A kind of server; `version` are the arguments that make it tell its version."""
+    """A kind of server; `version` is the command that tells its version."""
 
     executable: str
     command: Callable[[str, Place], list[str]]
-    version: tuple[str, ...]
+    version: Callable[[str], list[str]] = lambda executable: [executable, "--version"]
     durability: str = "none"
     plain: bool = True
     s3: bool = True
@@ -105,21 +105,26 @@ def _s3s_fs(executable: str, place: Place) -> list[str]:
     return [executable, "--host", "127.0.0.1", "--port", str(place.port), *keys, str(place.data)]
 
 
+def _moto_version(executable: str) -> list[str]:
+    ask = "from importlib.metadata import version; print(version('moto'))"
+    return [str(Path(executable).with_name("python3")), "-c", ask]
+
+
 def _moto(executable: str, place: Place) -> list[str]:
     return [executable, "-H", "127.0.0.1", "-p", str(place.port)]
 
 
 PEERS: Mapping[str, _Peer] = {
-    "versitygw": _Peer("versitygw", _versitygw, ("--version",)),
+    "versitygw": _Peer("versitygw", _versitygw),
     "minio": _Peer(
-        "minio", _minio, ("--version",), durability="data", plain=False,
+        "minio", _minio, durability="data", plain=False,
         environ={"MINIO_ROOT_USER": ACCESS_KEY, "MINIO_ROOT_PASSWORD": SECRET_KEY, "MINIO_BROWSER": "off",
                  "MINIO_UPDATE": "off", "MINIO_REGION": REGION},
     ),
-    "rclone": _Peer("rclone", _rclone, ("version",)),
-    "s3s-fs": _Peer("s3s-fs", _s3s_fs, ("--version",)),
-    "moto": _Peer("moto_server", _moto, (), plain=False),
-    "nginx": _Peer("nginx", _nginx, ("-v",), s3=False),
+    "rclone": _Peer("rclone", _rclone),
+    "s3s-fs": _Peer("s3s-fs", _s3s_fs),
+    "moto": _Peer("moto_server", _moto, _moto_version, plain=False),
+    "nginx": _Peer("nginx", _nginx, lambda executable: [executable, "-v"], s3=False),
 }  # fmt: skip
 
 
@@ -131,7 +136,7 @@ def gateway(durability: str, *, reads: bool) -> Program:
         options = ["--workers", str(place.workers), "--durability", durability, "--log-level", "warning"]
         return [*serve, *options, "--root-access-key", ACCESS_KEY, "--root-secret-key", SECRET_KEY]
 
-    name, version = f"s3gate {durability}", _version(sys.executable, ("-m", "s3gate", "version"))
+    name, version = f"s3gate {durability}", _version([sys.executable, "-m", "s3gate", "version"])
     return Program(name, "s3gate", sys.executable, command, version, durability=durability, reads=reads)
 
 
@@ -142,18 +147,18 @@ def find_peer(name: str, path: str | None) -> Program | None:
     if executable is None:
         return None
     return Program(
-        name, name, executable, peer.command, _version(executable, peer.version),
+        name, name, executable, peer.command, _version(peer.version(executable)),
         durability=peer.durability, plain=peer.plain, s3=peer.s3, environ=peer.environ,
     )  # fmt: skip
 
 
-def _version(executable: str, arguments: tuple[str, ...]) -> str:
-    """The version of the Go module that a program was built from, else the first version that it tells."""
+def _version(command: list[str]) -> str:
+    """The version of the Go module that a program was built from, else the first that its command tells."""
     if shutil.which("go"):
-        module = re.search(r"^\tmod\t\S+\t(v\S+)", _said("go", "version", "-m", executable), re.MULTILINE)
+        module = re.search(r"^\tmod\t\S+\t(v\S+)", _said("go", "version", "-m", command[0]), re.MULTILINE)
         if module:
             return module[1]
-    said = re.search(r"\d+\.\d+(\.\d+)?", _said(executable, *arguments) if arguments else "")
+    said = re.search(r"\d+\.\d+(\.\d+)?", _said(*command))
     return said[0] if said else "unknown"
 
 

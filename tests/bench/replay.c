@@ -144,9 +144,15 @@ static void start(struct connection *c) {
 }
 
 static void fail(struct connection *c, const char *why) {
-    if (!failed++) fprintf(stderr, "replay: %s: %.*s\n", why, (int)(c->have < 1000 ? c->have : 1000), c->in);
+    if (!failed++) {
+        size_t line = 0;
+        while (line < c->have && c->in[line] != '\r') line++;
+        char *body = memmem(c->in, c->have, "\r\n\r\n", 4);
+        size_t rest = body ? c->have - (size_t)(body - c->in) : 0;
+        fprintf(stderr, "%s: %.*s%.*s\n", why, (int)line, c->in, (int)(rest < 300 ? rest : 300), body ? body : "");
+    }
     if (failed >= MAX_FAILURES) {
-        fprintf(stderr, "replay: %d failures: giving up\n", MAX_FAILURES);
+        fprintf(stderr, "%d failures: giving up\n", MAX_FAILURES);
         exit(1);
     }
     close_connection(c);
@@ -368,7 +374,7 @@ int main(int argc, char **argv) {
         struct epoll_event events[WAIT_EVENTS];
         int ready = epoll_wait(poll_fd, events, WAIT_EVENTS, patience);
         if (!ready) {
-            fprintf(stderr, "replay: no answer for %d s\n", patience / 1000);
+            fprintf(stderr, "no answer for %d s\n", patience / 1000);
             return 3;
         }
         for (int index = 0; index < ready; index++) {

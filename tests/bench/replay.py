@@ -90,7 +90,7 @@ class Replay:
     def _run(self, arguments: list[str], *last: str) -> Outcome:
         command = [str(self.place / "replay"), *arguments, str(self.place / "filler"), *last]
         done = subprocess.run(command, capture_output=True, check=False, timeout=_RUN_SECONDS)
-        errors = done.stderr.decode(errors="replace").strip()
+        errors = " ".join(done.stderr.decode(errors="replace").split())
         if done.returncode:
             raise Unfit(errors or f"the client ended with status {done.returncode}")
         found = json.loads(done.stdout)

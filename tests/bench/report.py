@@ -96,7 +96,8 @@ def _cpu(cell: Cell, found: Summary) -> str:
 
 
 def _ratio(ratio: Ratio) -> list[str]:
-    peer, limit = (f"{value:.2f}" if value is not None else "-" for value in (ratio.to_peer, ratio.to_limit))
+    mark = "" if ratio.quiet else "*"
+    peer, limit = (f"{value:.2f}{mark}" if value is not None else "-" for value in (ratio.to_peer, ratio.to_limit))
     return [ratio.durability, ratio.peer or "-", peer, limit]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bench.disk import Disk
 from bench.loads.load import Load, Target
-from bench.measure import Sample, measured
+from bench.measure import Quiet, Sample, measured
 from bench.programs import Program
 from bench.replay import Unfit
 
@@ -25,7 +25,7 @@ class Cell:
     remark: str = ""
 
 
-def measure_load(load: Load, targets: Sequence[Target], rounds: int, disk: Disk) -> list[Cell]:
+def measure_load(load: Load, targets: Sequence[Target], rounds: int, disk: Disk, quiet: Quiet) -> list[Cell]:
     """Put a load on each server that it is for; they take turns, and each round begins with another one."""
     cells = {}
     fit: list[Target] = []
@@ -45,7 +45,7 @@ def measure_load(load: Load, targets: Sequence[Target], rounds: int, disk: Disk)
         for target in [*fit[shift:], *fit[:shift]]:
             cell = cells[target.server.program.name]
             try:
-                cell.samples.append(_round(load, target, disk))
+                cell.samples.append(_round(load, target, disk, quiet))
             except Unfit as unfit:
                 _give_up(cell, target, unfit)
                 fit.remove(target)
@@ -54,10 +54,11 @@ def measure_load(load: Load, targets: Sequence[Target], rounds: int, disk: Disk)
     return list(cells.values())
 
 
-def _round(load: Load, target: Target, disk: Disk) -> Sample:
+def _round(load: Load, target: Target, disk: Disk, quiet: Quiet) -> Sample:
     work = load.begin(target)
     if load.writes:
         disk.settle()
+    quiet.wait()
     sample = measured(work, target.server.session)
     outcome = sample.outcome
     _say(f"{load.title}: {target.server.program.name}: {outcome.requests:,} requests in {outcome.seconds:.2f} s")

@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from statistics import median
 
 from bench.loads.load import Unit
-from bench.measure import Sample
+from bench.measure import QUIET_CORES, Sample
 from bench.rounds import Cell
 
 __all__ = ["Ratio", "Summary", "amount", "ratios", "summary"]
 
 _GATEWAY, _LIMIT = "s3gate", "nginx"
-# Cores that other processes keep busy, up to which a round is quiet.
-_QUIET_CORES = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +39,15 @@ class Summary:
 class Ratio:
     """How many times as fast the gateway in one durability is as the fastest peer, and as the limit.
 
-    None of the servers compared with is there where `peer` is empty, or `to_limit` None.
+    None of the servers compared with is there where `peer` is empty, or `to_limit` None. `quiet` when other processes
+    disturbed none of those that are compared.
     """
 
     durability: str
     peer: str
     to_peer: float | None
     to_limit: float | None
+    quiet: bool
 
 
 def amount(sample: Sample, unit: Unit) -> int:
@@ -57,7 +57,7 @@ def amount(sample: Sample, unit: Unit) -> int:
 
 def summary(samples: Sequence[Sample], unit: Unit) -> Summary:
     """The medians of at least one sample."""
-    quiet = [sample for sample in samples if sample.foreign <= _QUIET_CORES]
+    quiet = [sample for sample in samples if sample.foreign <= QUIET_CORES]
     samples = quiet or samples
     rates = [amount(sample, unit) / sample.outcome.seconds for sample in samples]
     return Summary(
@@ -80,16 +80,18 @@ def ratios(cells: Iterable[Cell]) -> list[Ratio]:
     other conditions than the rest, and are no measure.
     """
     measured = {cell.program.name: cell for cell in cells if cell.samples}
-    rates = {name: summary(cell.samples, cell.load.unit).rate for name, cell in measured.items()}
-    limit = next((rates[name] for name, cell in measured.items() if cell.program.kind == _LIMIT), None)
+    summaries = {name: summary(cell.samples, cell.load.unit) for name, cell in measured.items()}
+    rates = {name: found.rate for name, found in summaries.items()}
+    limit = next((name for name, cell in measured.items() if cell.program.kind == _LIMIT), "")
     found = []
     for name, cell in measured.items():
         if cell.program.kind == _GATEWAY:
             peers = {other: rates[other] for other, theirs in measured.items() if _comparable(cell, theirs)}
             peer = max(peers, key=peers.__getitem__, default="")
             durability = cell.program.durability if cell.load.writes else "any"
-            to_peer, to_limit = (rates[name] / rate if rate else None for rate in (peers.get(peer), limit))
-            found.append(Ratio(durability, peer, to_peer, to_limit))
+            to_peer, to_limit = (rates[name] / rates[other] if other else None for other in (peer, limit))
+            quiet = all(summaries[other].quiet for other in (name, *peers, limit) if other)
+            found.append(Ratio(durability, peer, to_peer, to_limit, quiet))
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,7 +82,7 @@ def _name(number: int) -> str:
 
 
 def _make_files(bucket: Path, keys: int) -> None:
-    for start in range(0, keys, _DIRECTORY):
+    def make_directory(start: int) -> None:
         directory = bucket / _name(start).partition("/")[0]
         directory.mkdir()
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
@@ -90,3 +91,6 @@ def _make_files(bucket: Path, keys: int) -> None:
                 os.close(os.open(f"{number:06}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644, dir_fd=descriptor))
         finally:
             os.close(descriptor)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(make_directory, range(0, keys, _DIRECTORY)))

@@ -50,8 +50,12 @@ class Target:
         return lambda: self.client.run(script, port, connections=connections, seconds=seconds)
 
     def fill(self, requests: Iterable[Request]) -> None:
-        """Send each request once, for what it leaves behind."""
-        self.replay(requests, connections=_FILL_CONNECTIONS)()
+        """Put objects, each once; a second time if one fails, as with rclone where many make the same directory."""
+        work = self.replay(requests, connections=_FILL_CONNECTIONS)
+        try:
+            work()
+        except Unfit:
+            work()
 
     def expect(self, request: Request, *statuses: int) -> Answer:
         """Send one request; Unfit unless its status is among those, or 200 when none are given."""
