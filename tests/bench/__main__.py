@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ from bench.servers import Server
 def main(arguments: Sequence[str]) -> int:
     """Run with the arguments of the command line; the exit status."""
     options = parse_options(arguments)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that servers and disk go, too
     try:
         programs = _programs(options)
         with _scratch(options, programs) as (client, disk, home):

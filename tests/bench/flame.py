@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,7 @@ _IDLE = "_worker (concurrent/futures/thread.py)"
 def main(arguments: Sequence[str]) -> int:
     """Run with the arguments of the command line; the exit status."""
     given = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that server and disk go, too
     sampler = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
     try:
         if sampler is None:

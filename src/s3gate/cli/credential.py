@@ -11,9 +11,9 @@ from s3gate.cli.errors import CommandError
 from s3gate.cli.flags import add_conf_flag, add_setting_flags, given_settings
 from s3gate.core.clock import SECOND, iso_date, now_ns
 from s3gate.core.values import Owner
+from s3gate.identity.credential_records import Entry
 from s3gate.identity.credentials_file import CredentialsFile, generate
 from s3gate.identity.model import POLICIES, ROOT, Credential
-from s3gate.identity.records import Entry
 
 __all__ = ["add_parser"]
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from s3gate.core.clock import now_ns
 from s3gate.durable import write_file
+from s3gate.identity.credential_records import Entry, RecordError, format_record, parse_record
 from s3gate.identity.file_store import Snapshot, read_snapshot
 from s3gate.identity.keys import new_access_key, new_secret_key
 from s3gate.identity.model import Credential
-from s3gate.identity.records import Entry, RecordError, format_record, parse_record
 
 __all__ = ["CredentialsFile", "CredentialsFileError", "generate"]
 

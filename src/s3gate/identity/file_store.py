@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import aiofiles
 import aiofiles.os
 
+from s3gate.identity.credential_records import Entry, read_entries
 from s3gate.identity.model import Credential
-from s3gate.identity.records import Entry, read_entries
 
 __all__ = ["FileCredentialStore", "Snapshot", "read_snapshot"]
 

@@ -29,10 +29,10 @@ from s3gate.storage.filesystem import (
     reading,
 )
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
+from s3gate.storage.filesystem.directory_names import NameCache
 from s3gate.storage.filesystem.durability import Durability, Level
-from s3gate.storage.filesystem.faults import seam
 from s3gate.storage.filesystem.locks import KeyLocks
-from s3gate.storage.filesystem.names import NameCache
+from s3gate.storage.filesystem.os_errors import seam
 from s3gate.storage.filesystem.paths import place
 from s3gate.storage.filesystem.pruning import Pruner
 from s3gate.storage.filesystem.staging import FileStage

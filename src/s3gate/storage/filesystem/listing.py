@@ -11,7 +11,7 @@ from s3gate.core.values import ObjectRecord
 from s3gate.storage.backend import ListPage, ListQuery, VersionPage, VersionQuery
 from s3gate.storage.filesystem import reading
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
-from s3gate.storage.filesystem.names import NameCache, Names
+from s3gate.storage.filesystem.directory_names import NameCache, Names
 from s3gate.storage.filesystem.paths import HISTORIES, directory_of
 from s3gate.storage.filesystem.syscalls import open_beneath
 from s3gate.storage.rollup import collect, collect_versions

@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
 from s3gate.core.values import ObjectRecord
-from s3gate.storage.filesystem.faults import seam
+from s3gate.storage.filesystem.os_errors import seam
 from s3gate.storage.filesystem.threads import close_file
 
 __all__ = ["FileReader"]

@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
 from s3gate.storage.backend import ObjectReader, Through
-from s3gate.storage.filesystem.faults import seam
+from s3gate.storage.filesystem.os_errors import seam
 from s3gate.storage.filesystem.reader import FileReader
 from s3gate.storage.filesystem.threads import close_file, run_to_end
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from s3gate.core.clock import SECOND
 from s3gate.core.values import Owner
+from s3gate.identity.credential_records import RecordError, format_record, parse_record, read_entries
 from s3gate.identity.model import POLICIES, ROOT, Credential
-from s3gate.identity.records import RecordError, format_record, parse_record, read_entries
 
 CURVINE = (
     b'{"access_key": "AKIAEXAMPLEKEY123", "secret_key": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", '
