@@ -40,7 +40,7 @@ _T = TypeVar("_T")
 
 NAME = "bucket"
 # More than an attribute holds.
-LARGE = {"user_metadata": {f"name-{n}": "v" * 500 for n in range(8)}}
+LARGE: dict[str, Any] = {"user_metadata": {f"name-{n}": "v" * 500 for n in range(8)}}
 OLD, NEW, OTHER = b"the old contents", b"new contents, of another length", b"other"
 _CREATED = new_upload("key", id=new_upload_id())
 
@@ -198,7 +198,7 @@ def _update(key: str = "key", *, oldest: bool = False, **fields: Any) -> Work:
     return run
 
 
-_TAGS = {"tags": {"colour": "green"}}
+_TAGS: dict[str, Any] = {"tags": {"colour": "green"}}
 
 # --- one object, never versioned
 _add("put", _NOTHING, _put(NEW, "dir/sub/key", **_TAGS), "dir/sub/key", "dir")
@@ -304,7 +304,7 @@ async def _copy(backend: LocalBackend, bucket: Bucket) -> None:
 
 
 _PARTS = [b"first part,", b"second part,", b"third"]
-_LARGE_TEMPLATE = {"template": replace(ObjectRecord("", 0, 0), **LARGE)}
+_LARGE_TEMPLATE: dict[str, Any] = {"template": replace(ObjectRecord("", 0, 0), **LARGE)}
 _add("create-upload", _upload([OLD]), _create)
 _add("put-part", _upload([OLD]), _part(2, NEW))
 _add("replace-part", _upload(_PARTS), _part(2, NEW))
@@ -361,7 +361,7 @@ async def _delete_bucket_in_use(backend: LocalBackend, bucket: Bucket) -> None:
             in_child(lambda: asyncio.run(other()))
         rename(source, target, **where)
 
-    os.rename = put_first
+    os.rename = put_first  # type: ignore[assignment]
     try:
         await backend.delete_bucket(bucket)
     except S3Error as error:

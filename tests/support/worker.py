@@ -239,7 +239,7 @@ class Worker:
             return
         source = self._chance.choice(sources)
         bucket = await self._bucket(name)
-        digest = self._model.of(name, source)[0].digest
+        digest = self._model.of(name, source)[0].digest or ""
         reader = await self._backend.open_object(bucket, source)
         try:
             record = replace(reader.record, tags={}, upload_id="", parts=(), etag=digest)

@@ -34,6 +34,7 @@ async def delete(bucket: BucketDirectory, key: str, condition: WriteCondition, v
                     deletion = _delete(*arguments)
             await bucket.durability.sync_directories(changes.directories)
             if deletion is not None:
+                objects.remove_paths(bucket, changes.garbage)
                 return deletion
         finally:
             changes.close()
@@ -76,7 +77,7 @@ def _remove_live(bucket: BucketDirectory, key: bytes, where: Place, state: State
         return
     garbage = [] if state.archives else bucket.metadata.garbage(state.found.fd, state.found.stat, key)
     _unlink_live(bucket, where, state, changes)
-    objects.remove_paths(bucket, garbage)
+    changes.garbage += garbage
 
 
 def _unlink_live(bucket: BucketDirectory, where: Place, state: State, changes: Changes) -> None:
@@ -161,7 +162,7 @@ def _remove_current(bucket: BucketDirectory, key: bytes, where: Place, state: St
         _bring_back(bucket, where, state.entries[0], changes)
     else:
         _unlink_live(bucket, where, state, changes)
-    objects.remove_paths(bucket, garbage)
+    changes.garbage += garbage
 
 
 def _bring_back(bucket: BucketDirectory, where: Place, entry: HistoryEntry, changes: Changes) -> None:

@@ -40,9 +40,14 @@ ATTEMPTS = 32  # how often a directory may vanish or a file stand in the way bef
 
 @dataclass(slots=True)
 class Changes:
-    """Open directories whose names changed, to be synced and closed when the lock is released."""
+    """Open directories whose names changed, to be synced and closed when the lock is released.
+
+    `garbage` is what nothing needs once they are synced: paths below the bucket. Removed before, the object that a loss
+    of power brings back would have lost its record.
+    """
 
     directories: list[int] = field(default_factory=list)
+    garbage: list[bytes] = field(default_factory=list)
 
     def note(self, fd: int) -> None:
         """This directory has changed."""
@@ -122,6 +127,7 @@ async def commit(
                         published = _publish(*arguments)
                 await bucket.durability.sync_directories(changes.directories)
                 if published is not None:
+                    remove_paths(bucket, changes.garbage)
                     return published
             finally:
                 changes.close()
@@ -191,7 +197,7 @@ def _publish(
                 bucket.metadata.unsettle(stage.fd, key)
         if state.versioning:
             drop_nulls(bucket, key, where, state, record)
-    remove_paths(bucket, garbage)
+    changes.garbage += garbage
     bucket.check_current()
     return record
 
