@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from s3gate.core.checksums import COMPOSITE, Checksum
 from s3gate.core.conditions import NO_CONDITION, WriteCondition

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import re
 import sys
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from s3gate.core.conditions import NO_CONDITION, WriteCondition
 from s3gate.core.values import Bucket, ObjectRecord

@@ -6,9 +6,11 @@ import asyncio
 import os
 import subprocess
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from s3gate.core.checksums import Checksum
 from s3gate.core.conditions import NO_CONDITION

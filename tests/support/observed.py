@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
+
+from msgspec.structs import replace
 
 from s3gate.core.values import Bucket, ObjectRecord, Part, Upload
 from s3gate.storage.backend import Backend, ListedVersion, ListQuery

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from s3gate.auth import presigned, sigv2, sigv4
 from s3gate.auth.canonical import ALGORITHM
 from s3gate.auth.checks import Verified
@@ -32,8 +34,7 @@ class AuthRules:
     path_prefix: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
+class Authenticated(msgspec.Struct, frozen=True):
     """Who makes the request, and its body."""
 
     caller: Caller

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from s3gate.auth.signing_key import Seed
 from s3gate.core.clock import SECOND, amz_date, parse_amz_date, parse_http_date
@@ -28,8 +29,7 @@ __all__ = [
 MAX_SKEW = 15 * 60 * SECOND
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(msgspec.Struct, frozen=True):
     """A request whose signature is right.
 
     `content` is the x-amz-content-sha256 that holds for the body ("" for none); `seed` is there for Signature

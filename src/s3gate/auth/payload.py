@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from s3gate.core.checksums import Buffer
 
@@ -24,8 +25,7 @@ class Decoder(Protocol):
         """The body has ended: raise S3Error unless it is whole and as signed; gives the trailing headers by name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(msgspec.Struct, frozen=True):
     """The body of an authenticated request.
 
     `decoded_length` is the number of bytes after decoding (None when the request does not say). `trailers` are the

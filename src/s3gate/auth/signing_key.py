@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 __all__ = ["TERMINATOR", "Seed", "SigningKey", "signing_key"]
 
@@ -48,8 +49,7 @@ def signing_key(secret: str, day: str, region: str, service: str) -> SigningKey:
     return SigningKey(key)
 
 
-@dataclass(frozen=True, slots=True)
-class Seed:
+class Seed(msgspec.Struct, frozen=True):
     """What the signature of the first chunk of a body follows from: the request's own signature and its scope."""
 
     key: SigningKey

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hmac
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+
+import msgspec
 
 from s3gate.auth.canonical import ALGORITHM, canonical_headers, canonical_request, forms, string_to_sign
 from s3gate.auth.checks import Verified, check_skew, find_credential, mismatch, parse_moment, refuse_session_token
@@ -43,8 +44,7 @@ _DAY = re.compile(r"[0-9]{8}")
 Refusal = Callable[[str], S3Error]
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """For when and where a signature holds. `text` is its four parts as they are signed."""
 
     day: str
@@ -52,8 +52,7 @@ class Scope:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """Who a request says has signed it, and what: `signed_headers` as written, `names` one by one."""
 
     access_key: str

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
 import xxhash
 from awscrt import checksums as crt
 
@@ -89,8 +90,7 @@ class Algorithm:
         return f"Checksum{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Checksum:
+class Checksum(msgspec.Struct, frozen=True):
     """A checksum that was verified or computed here. `value` is base64, with `-N` behind it when COMPOSITE."""
 
     algorithm: str

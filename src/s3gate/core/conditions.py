@@ -5,7 +5,7 @@ Sources: RFC 9110 section 13; "Conditional requests" of the S3 user guide for th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from s3gate.core.clock import SECOND
 from s3gate.core.errors import S3Error
@@ -25,8 +25,7 @@ def etag_matches(header: str, etag: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class ReadCondition:
+class ReadCondition(msgspec.Struct, frozen=True):
     """The four conditions of GET and HEAD, or of a copy's source. Times are nanoseconds."""
 
     if_match: str | None = None
@@ -68,8 +67,7 @@ class ReadCondition:
             raise S3Error("PreconditionFailed", Condition=f"x-amz-copy-source-{name}")
 
 
-@dataclass(frozen=True, slots=True)
-class WriteCondition:
+class WriteCondition(msgspec.Struct, frozen=True):
     """If-Match and If-None-Match of a write or a delete; the store decides them under the lock of the key."""
 
     if_match: str | None = None

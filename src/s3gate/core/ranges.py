@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+import msgspec
 
 from s3gate.core.errors import S3Error
 
@@ -13,8 +14,7 @@ _ONE = re.compile(r"bytes\s*=\s*(\d*)\s*-\s*(\d*)", re.IGNORECASE)
 _COPY = re.compile(r"bytes=(\d+)-(\d+)")
 
 
-@dataclass(frozen=True, slots=True)
-class ByteRange:
+class ByteRange(msgspec.Struct, frozen=True):
     """`length` bytes from `start` of an object of `size` bytes."""
 
     start: int

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
+
+import msgspec
 
 from s3gate.core.checksums import Checksum
 
-__all__ = ["NULL_VERSION", "VERSIONING", "Bucket", "ObjectRecord", "Owner", "Part", "PartSpan", "Upload"]
+__all__ = ["NULL_VERSION", "STANDARD", "VERSIONING", "Bucket", "ObjectRecord", "Owner", "Part", "PartSpan", "Upload"]
 
 NULL_VERSION = "null"
+STANDARD = "STANDARD"  # the storage class of everything that names none
 VERSIONING = "versioning"  # the kind of document that holds a bucket's versioning state: b"Enabled" or b"Suspended"
 _NO_DOCUMENTS: Mapping[str, bytes] = MappingProxyType({})
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
+class Owner(msgspec.Struct, frozen=True):
     """A canonical user: what stands in Owner and Initiator."""
 
     id: str
     display_name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bucket:
+class Bucket(msgspec.Struct, frozen=True):
     """A bucket as a request sees it: found once, then handed on, with its documents by kind as they are stored."""
 
     name: str
     owner: Owner
     region: str
     created_ns: int
-    documents: Mapping[str, bytes] = field(default_factory=lambda: _NO_DOCUMENTS)
+    documents: Mapping[str, bytes] = msgspec.field(default_factory=lambda: _NO_DOCUMENTS)
 
     @property
     def versioning(self) -> str:
@@ -40,8 +40,7 @@ class Bucket:
         return self.documents.get(VERSIONING, b"").decode()
 
 
-@dataclass(frozen=True, slots=True)
-class PartSpan:
+class PartSpan(msgspec.Struct, frozen=True):
     """One part of an object that was assembled from parts: its number, size in bytes and checksum (base64, or "")."""
 
     number: int
@@ -49,8 +48,7 @@ class PartSpan:
     checksum: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectRecord:
+class ObjectRecord(msgspec.Struct, frozen=True):
     """Everything S3 knows of one version of an object but its bytes.
 
     `etag` has no quotes. `headers` are the stored response headers by lower-case name (content-type, cache-control,
@@ -62,21 +60,20 @@ class ObjectRecord:
     etag: str
     size: int
     modified_ns: int
-    headers: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
-    user_metadata: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    headers: Mapping[str, str] = msgspec.field(default_factory=lambda: _EMPTY)
+    user_metadata: Mapping[str, str] = msgspec.field(default_factory=lambda: _EMPTY)
     checksum: Checksum | None = None
     parts: tuple[PartSpan, ...] = ()
-    storage_class: str = "STANDARD"
+    storage_class: str = STANDARD
     owner: Owner | None = None
-    tags: Mapping[str, str] = field(default_factory=lambda: _EMPTY)
+    tags: Mapping[str, str] = msgspec.field(default_factory=lambda: _EMPTY)
     upload_id: str = ""
     version_id: str = NULL_VERSION
     sequence: int = 0
     delete_marker: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Upload:
+class Upload(msgspec.Struct, frozen=True):
     """A multipart upload under way. `template` is the record the object will get, but for its etag and size."""
 
     id: str
@@ -89,8 +86,7 @@ class Upload:
     client_chose_checksum: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(msgspec.Struct, frozen=True):
     """A part that was stored: `etag` without quotes, `checksum` in the upload's algorithm."""
 
     number: int

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from s3gate.core.errors import S3Error
 
@@ -30,13 +31,12 @@ def parse_query(raw: str) -> dict[str, str]:
     return found
 
 
-@dataclass(slots=True)
-class Wire:
+class Wire(msgspec.Struct):
     """A request line and headers.
 
     `raw_path` and `raw_query` are as sent, still percent-encoded, the path without any configured prefix taken off.
     `headers` have lower-case names and values decoded as Latin-1 (one character a byte, so nothing is lost); repeated
-    headers are joined with a comma. `query` is the decoded query.
+    headers are joined with a comma. `query` is the decoded query, always that of `raw_query`.
     """
 
     method: str
@@ -45,7 +45,7 @@ class Wire:
     headers: Mapping[str, str]
     peer: str = ""
     secure: bool = False
-    query: dict[str, str] = field(init=False)
+    query: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.query = parse_query(self.raw_query)

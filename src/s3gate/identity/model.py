@@ -6,6 +6,8 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+import msgspec
+
 from s3gate.core.values import Owner
 
 __all__ = ["ANONYMOUS", "POLICIES", "ROOT", "Caller", "Credential", "Policy", "canonical_id"]
@@ -38,8 +40,7 @@ class Credential:
     policy: Policy = "readwrite"
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """Who makes a request: an owner with a policy, through an access key ("" for the anonymous caller)."""
 
     owner: Owner

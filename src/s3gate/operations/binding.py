@@ -1,16 +1,17 @@
 """Fill the typed arguments of an operation from the wire: path, query, headers, metadata, XML document.
 
-The arguments are an ordinary frozen dataclass. `bucket` and `key` come from the path; every other field says in its
-annotation where it comes from: `version_id: Annotated[str | None, Query("versionId")] = None`. A class is compiled
-once, when its operation is declared.
+The arguments are a frozen dataclass or a msgspec struct. `bucket` and `key` come from the path; every other field says
+in its annotation where it comes from: `version_id: Annotated[str | None, Query("versionId")] = None`. A class is
+compiled once, when its operation is declared.
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 import types
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, fields
+from dataclasses import dataclass
 from typing import Annotated, Any, Protocol, Union, get_args, get_origin, get_type_hints
 
 from s3gate.core.errors import S3Error
@@ -182,10 +183,6 @@ def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _is_required(field: Field[Any]) -> bool:
-    return field.default is MISSING and field.default_factory is MISSING
-
-
 class Binder:
     """Makes the arguments of one operation.
 
@@ -201,8 +198,8 @@ class Binder:
         self._query: list[tuple[str, str, Parse | None, bool, bool]] = []
         self._header: list[tuple[str, str, Parse | None, bool, bool]] = []
         hints = get_type_hints(args, include_extras=True)
-        for field in fields(args):
-            self._add(field.name, hints[field.name], _is_required(field))
+        for name, parameter in inspect.signature(args).parameters.items():
+            self._add(name, hints[name], parameter.default is parameter.empty)
         self.queries = frozenset(spec[1] for spec in self._query)
         self.headers = frozenset(spec[1] for spec in self._header)
 

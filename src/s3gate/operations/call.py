@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from s3gate.auth.payload import Payload
 from s3gate.core.checksums import Buffer
 from s3gate.core.values import Bucket
@@ -38,8 +40,7 @@ class Rules:
     relaxed_bucket_names: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(msgspec.Struct, frozen=True):
     """One request, authenticated and authorized. `bucket` is None at service level and for CreateBucket."""
 
     wire: Wire

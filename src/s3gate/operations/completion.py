@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated
+
+from msgspec.structs import replace
 
 from s3gate.core.checksums import ALGORITHMS, COMPOSITE, Checksum, combine, composite
 from s3gate.core.conditions import WriteCondition

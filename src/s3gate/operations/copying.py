@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
+
+from msgspec.structs import replace
 
 from s3gate.core.checksums import ALGORITHMS, DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm, Checksum, find_algorithm
 from s3gate.core.clock import now_ns
@@ -11,7 +13,7 @@ from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.names import check_key, part_number
 from s3gate.core.ranges import parse_copy_range
-from s3gate.core.values import ObjectRecord, Part
+from s3gate.core.values import STANDARD, ObjectRecord, Part
 from s3gate.operations.binding import Header, Query
 from s3gate.operations.call import Call
 from s3gate.operations.copy_source import CopySourceHeaders, OpenSource, check_copy_size, open_source
@@ -133,7 +135,7 @@ async def _other_checksum(args: CopyObjectArgs, source: ObjectReader) -> Checksu
 
 def _check_changes(args: CopyObjectArgs, source: ObjectRecord) -> None:
     """Raise InvalidRequest for a copy of an object onto itself that changes nothing."""
-    wanted = args.storage_class or "STANDARD"
+    wanted = args.storage_class or STANDARD
     if not (args.replace_metadata or args.replace_tags or args.checksum_algorithm or wanted != source.storage_class):
         raise S3Error(
             "InvalidRequest",

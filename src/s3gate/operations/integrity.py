@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from s3gate.core.checksums import ALGORITHMS, Algorithm, find_algorithm, is_value
 from s3gate.core.errors import S3Error
@@ -105,8 +106,7 @@ def _wanted(headers: Mapping[str, str], algorithm: Algorithm | None) -> Algorith
     return wanted
 
 
-@dataclass(frozen=True, slots=True)
-class Declared:
+class Declared(msgspec.Struct, frozen=True):
     """What the request says its body is.
 
     `value` is base64; None with an `algorithm` that comes as a trailer. `wanted` is the algorithm whose checksum the

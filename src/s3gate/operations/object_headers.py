@@ -9,7 +9,7 @@ from typing import Annotated
 from s3gate.core.checksums import ALGORITHMS, Checksum
 from s3gate.core.clock import http_date
 from s3gate.core.errors import S3Error
-from s3gate.core.values import Bucket, ObjectRecord, Owner
+from s3gate.core.values import STANDARD, Bucket, ObjectRecord, Owner
 from s3gate.operations.binding import Header, UserMetadata
 from s3gate.operations.call import Call
 from s3gate.operations.tag_sets import tagging_header
@@ -40,7 +40,7 @@ STORED_HEADERS = (
 # Those whose objects can be read at once. GLACIER and DEEP_ARCHIVE promise that an object must be restored before it is
 # read, and clients act on that; EXPRESS_ONEZONE, OUTPOSTS, SNOW and FSX_* belong to other kinds of buckets.
 STORAGE_CLASSES = frozenset(
-    {"STANDARD", "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
+    {STANDARD, "REDUCED_REDUNDANCY", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR"}
 )
 # "Canned ACL" of the S3 user guide. With ACLs disabled, S3 takes those that give control to the bucket's owner alone.
 _CANNED_ACLS = frozenset(
@@ -120,7 +120,7 @@ class ObjectHeaders:
             modified_ns=0,
             headers=self.stored_headers,
             user_metadata=dict(self.metadata),
-            storage_class=self.storage_class or "STANDARD",
+            storage_class=self.storage_class or STANDARD,
             owner=None if owner == call.here.owner else owner,
             tags=self.tags,
         )
@@ -163,7 +163,7 @@ def object_headers(record: ObjectRecord) -> dict[str, str]:
     headers.update(record.headers)
     for name, value in record.user_metadata.items():
         headers[f"x-amz-meta-{name}"] = value
-    if record.storage_class != "STANDARD":
+    if record.storage_class != STANDARD:
         headers["x-amz-storage-class"] = record.storage_class
     if record.tags:
         headers["x-amz-tagging-count"] = str(len(record.tags))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
+
+import msgspec
 
 from s3gate.core.checksums import Checksum
 from s3gate.core.clock import parse_http_date
@@ -22,8 +23,7 @@ from s3gate.operations.version_ids import shown_version, version_id
 __all__ = ["ReadArgs", "get_object", "head_object"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadArgs:
+class ReadArgs(msgspec.Struct, frozen=True, kw_only=True):
     """What GetObject and HeadObject are asked."""
 
     bucket: str
@@ -63,8 +63,7 @@ class ReadArgs:
         return {name: value for name, value in values.items() if value is not None}
 
 
-@dataclass(frozen=True, slots=True)
-class _Slice:
+class _Slice(msgspec.Struct, frozen=True):
     """The bytes that are the answer. `span` is the range they are of the object, None for all of it unasked."""
 
     span: ByteRange | None

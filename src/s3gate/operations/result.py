@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass, field
+
+import msgspec
 
 from s3gate.storage.backend import ObjectReader
 
 __all__ = ["Content", "Result"]
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """`length` bytes from `start` of an open object; whoever sends them closes the reader."""
 
     reader: ObjectReader
@@ -19,8 +19,7 @@ class Content:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(msgspec.Struct, frozen=True):
     """An answer without HTTP's framing. `document` is XML as bytes, ready to send.
 
     `late` stands for the document of an operation that takes longer than clients wait: the answer begins before it is
@@ -28,7 +27,7 @@ class Result:
     """
 
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = msgspec.field(default_factory=dict)
     document: bytes | None = None
     content: Content | None = None
     late: Awaitable[bytes] | None = None

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
+
+import msgspec
 
 from s3gate.core.errors import S3Error
 from s3gate.core.names import check_key
@@ -17,8 +18,7 @@ __all__ = ["Addressing", "Target"]
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """The place a request names. `host_bucket` is the bucket's name when the host gave it, else ""."""
 
     level: Level

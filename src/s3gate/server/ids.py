@@ -7,13 +7,13 @@ import hashlib
 import os
 import random
 import socket
-from dataclasses import dataclass
+
+import msgspec
 
 __all__ = ["Ids", "host_id", "new_request_id"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ids:
+class Ids(msgspec.Struct, frozen=True):
     """`request` is the x-amz-request-id of one request; `host` is x-amz-id-2, which tells the worker that answered."""
 
     request: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
@@ -33,8 +34,7 @@ _KEEP_ALIVE_SECONDS = 10.0
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """An answer that can be sent: its first bytes are at hand, `rest` is what follows, `reader` is to be closed."""
 
     status: int

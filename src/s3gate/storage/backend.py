@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from typing import Protocol
+
+import msgspec
 
 from s3gate.core.checksums import Buffer
 from s3gate.core.conditions import WriteCondition
@@ -40,8 +41,7 @@ class StartError(Exception):
 Through = Callable[[list[Buffer]], list[Buffer]]
 
 
-@dataclass(frozen=True, slots=True)
-class ListQuery:
+class ListQuery(msgspec.Struct, frozen=True):
     """A page of a listing: keys that begin with `prefix`, are greater than `after` and do not begin with `past`.
 
     Keys that hold `delimiter` behind the prefix are rolled up into one common prefix that ends with it. `past` (when
@@ -55,30 +55,27 @@ class ListQuery:
     limit: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True):
     """A key and the record of its current version."""
 
     key: str
     record: ObjectRecord
 
 
-@dataclass(slots=True)
-class ListPage:
+class ListPage(msgspec.Struct):
     """Objects and common prefixes, each in byte order of UTF-8. `truncated` is true only if another entry follows.
 
     `last` is the greatest entry given, `last_is_prefix` tells whether it is a common prefix.
     """
 
-    objects: list[Listed] = field(default_factory=list)
-    prefixes: list[str] = field(default_factory=list)
+    objects: list[Listed] = msgspec.field(default_factory=list)
+    prefixes: list[str] = msgspec.field(default_factory=list)
     truncated: bool = False
     last: str = ""
     last_is_prefix: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class VersionQuery:
+class VersionQuery(msgspec.Struct, frozen=True):
     """A page of a listing of versions: those behind version `after_version` of `after_key`, in listing order.
 
     Without `after_version` the page begins behind all versions of `after_key`. Order is by key, then newest first. A
@@ -94,8 +91,7 @@ class VersionQuery:
     limit: int = 1000
 
 
-@dataclass(frozen=True, slots=True)
-class ListedVersion:
+class ListedVersion(msgspec.Struct, frozen=True):
     """A version or delete marker (`record.delete_marker`) of a key; `latest` for the newest one of its key."""
 
     key: str
@@ -103,19 +99,17 @@ class ListedVersion:
     latest: bool
 
 
-@dataclass(slots=True)
-class VersionPage:
+class VersionPage(msgspec.Struct):
     """Versions and common prefixes. `last` is the greatest entry given: a key with `last_version`, or a prefix."""
 
-    versions: list[ListedVersion] = field(default_factory=list)
-    prefixes: list[str] = field(default_factory=list)
+    versions: list[ListedVersion] = msgspec.field(default_factory=list)
+    prefixes: list[str] = msgspec.field(default_factory=list)
     truncated: bool = False
     last: str = ""
     last_version: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Deletion:
+class Deletion(msgspec.Struct, frozen=True):
     """What a delete did, in a bucket that was ever versioned: empty in any other.
 
     `version_id` is that of the delete marker that was made, or of the version that was removed; `delete_marker` tells
@@ -126,11 +120,10 @@ class Deletion:
     delete_marker: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Swept:
+class Swept(msgspec.Struct, frozen=True):
     """What a sweep put right: how many things, by the kind of what was left behind. Empty: nothing was to be done."""
 
-    counts: Mapping[str, int] = field(default_factory=dict)
+    counts: Mapping[str, int] = msgspec.field(default_factory=dict)
 
 
 class ObjectReader(Protocol):

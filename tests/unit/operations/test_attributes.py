@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from s3gate.core.checksums import Checksum
 from s3gate.core.values import ObjectRecord, PartSpan

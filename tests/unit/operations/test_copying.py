@@ -35,7 +35,7 @@ async def change(bench: Bench, key: str, **fields: object) -> None:
     """Make the record of an object another one, as a store or another program might."""
     bucket = await bench.storage.find_bucket("b")
     record = await bench.storage.stat_object(bucket, key)
-    values = {name: getattr(record, name) for name in ObjectRecord.__dataclass_fields__} | fields
+    values = {name: getattr(record, name) for name in ObjectRecord.__struct_fields__} | fields
     await bench.storage.update_object(bucket, key, lambda _: ObjectRecord(**values))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from s3gate.core import clock
 from s3gate.core.conditions import WriteCondition

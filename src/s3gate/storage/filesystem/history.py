@@ -18,7 +18,9 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from s3gate.core.values import NULL_VERSION, ObjectRecord
 from s3gate.storage.filesystem import tree

@@ -7,8 +7,9 @@ import errno
 import hashlib
 import logging
 import os
-from dataclasses import replace
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from s3gate.core.names import new_upload_id
 from s3gate.core.values import ObjectRecord

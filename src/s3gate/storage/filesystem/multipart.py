@@ -13,7 +13,9 @@ import contextlib
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from s3gate.core import clock
 from s3gate.core.checksums import Checksum

@@ -20,6 +20,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
+
 from s3gate.core.names import MAX_KEY_BYTES, RESERVED
 
 __all__ = ["CONTROL", "HISTORIES", "MAX_NAME", "Entry", "Place", "decode", "directory_of", "key_of", "place"]
@@ -32,8 +34,7 @@ _ESCAPE, _CONTINUATION, _SHADOW, _ESCAPED_SHADOW, _HISTORY, _ESCAPED_HISTORY = b
 HISTORIES = CONTROL + b"/v"  # the tree of histories: the directories of the bucket once more
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """Where an object stands, relative to its bucket: in directory `parent` ("" for the bucket) as `name`.
 
     `shadow` is its name where a directory has taken `name`.

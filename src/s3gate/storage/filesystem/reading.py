@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from s3gate.core.errors import S3Error
 from s3gate.core.values import ObjectRecord

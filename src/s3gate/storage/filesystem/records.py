@@ -13,13 +13,12 @@ import mimetypes
 import os
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import msgpack
+import msgspec
 
 from s3gate.core.checksums import Checksum
-from s3gate.core.values import NULL_VERSION, ObjectRecord, Owner, PartSpan
+from s3gate.core.values import NULL_VERSION, STANDARD, ObjectRecord, Owner, PartSpan
 
 __all__ = [
     "Binding",
@@ -43,8 +42,7 @@ class BrokenRecord(Exception):
     """Bytes that are not a record, or not one this version can read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
+class Binding(msgspec.Struct, frozen=True):
     """Which contents a record belongs to: a file's size in bytes and its modification time in nanoseconds."""
 
     size: int
@@ -56,8 +54,7 @@ class Binding:
         return cls(stat.st_size, stat.st_mtime_ns)
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True):
     """A decoded record. `spill` names the file that holds the whole record where it was too large to stand inline.
 
     `key` is set where the record stands in a file of its own: the key of the object it was written for.
@@ -69,77 +66,112 @@ class Stored:
     key: str = ""
 
 
+class _Fields(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The map of a record. Either `x`, or everything; fields that say nothing are left out."""
+
+    sz: int
+    mt: int
+    e: str | msgspec.UnsetType = msgspec.UNSET
+    lm: int = 0
+    x: str = ""
+    k: str = ""
+    h: dict[str, str] = {}
+    um: dict[str, str] = {}
+    tg: dict[str, str] = {}
+    ck: tuple[str, str, str] | None = None
+    pt: tuple[tuple[int, int, str], ...] = ()
+    sc: str = STANDARD
+    ow: tuple[str, str] | None = None
+    up: str = ""
+    vid: str = NULL_VERSION
+    seq: int = 0
+
+
+_decode_fields = msgspec.msgpack.Decoder(_Fields).decode
+_pack = msgspec.msgpack.Encoder().encode
+
+
+def _framed(body: bytes) -> bytes:
+    return b"%c%b%b" % (_VERSION, zlib.crc32(body).to_bytes(4, "big"), body)
+
+
+def _body(data: bytes) -> memoryview:
+    """What _framed was given; BrokenRecord for anything else."""
+    body = memoryview(data)[_HEADER:]
+    if len(data) < _HEADER or data[0] != _VERSION or zlib.crc32(body) != int.from_bytes(data[1:_HEADER], "big"):
+        raise BrokenRecord(f"{len(data)} bytes that begin with {data[:_HEADER].hex()}")
+    return body
+
+
 def pack(fields: Mapping[str, Any]) -> bytes:
     """A msgpack map with a version byte and a checksum before it."""
-    body: bytes = msgpack.packb(fields)
-    return bytes([_VERSION]) + zlib.crc32(body).to_bytes(4, "big") + body
+    return _framed(_pack(fields))
 
 
 def unpack(data: bytes) -> dict[str, Any]:
     """The inverse of pack; BrokenRecord for anything else."""
-    if (
-        len(data) < _HEADER
-        or data[0] != _VERSION
-        or zlib.crc32(data[_HEADER:]) != int.from_bytes(data[1:_HEADER], "big")
-    ):
-        raise BrokenRecord(f"{len(data)} bytes that begin with {data[:_HEADER].hex()}")
-    fields: dict[str, Any] = msgpack.unpackb(data[_HEADER:])
+    fields: dict[str, Any] = msgspec.msgpack.decode(_body(data))
     return fields
 
 
 def encode(record: ObjectRecord, binding: Binding, *, key: bytes = b"") -> bytes:
     """A record with everything in it; fields that say nothing are left out. `key`: for a file of its own."""
-    optional = {
-        "k": key.decode(),
-        "h": dict(record.headers),
-        "um": dict(record.user_metadata),
-        "tg": dict(record.tags),
-        "ck": [record.checksum.algorithm, record.checksum.value, record.checksum.type] if record.checksum else None,
-        "pt": [[span.number, span.size, span.checksum] for span in record.parts],
-        "sc": record.storage_class if record.storage_class != "STANDARD" else "",
-        "ow": [record.owner.id, record.owner.display_name] if record.owner else None,
-        "up": record.upload_id,
-        "vid": record.version_id if record.version_id != NULL_VERSION else "",
-        "seq": record.sequence,
-    }
-    fields = {"e": record.etag, "sz": binding.size, "mt": binding.mtime_ns, "lm": record.modified_ns}
-    return pack(fields | {name: value for name, value in optional.items() if value})
+    checksum, owner = record.checksum, record.owner
+    fields = _Fields(
+        sz=binding.size,
+        mt=binding.mtime_ns,
+        e=record.etag,
+        lm=record.modified_ns,
+        k=key.decode(),
+        h=dict(record.headers),
+        um=dict(record.user_metadata),
+        tg=dict(record.tags),
+        ck=(checksum.algorithm, checksum.value, checksum.type) if checksum else None,
+        pt=tuple([(span.number, span.size, span.checksum) for span in record.parts]),
+        sc=record.storage_class,
+        ow=(owner.id, owner.display_name) if owner else None,
+        up=record.upload_id,
+        vid=record.version_id,
+        seq=record.sequence,
+    )
+    return _framed(_pack(fields))
 
 
 def encode_spilled(spill: str, binding: Binding) -> bytes:
     """What stands inline for a record that is kept in the file `spill`."""
-    return pack({"x": spill, "sz": binding.size, "mt": binding.mtime_ns})
+    return _framed(_pack(_Fields(sz=binding.size, mt=binding.mtime_ns, x=spill)))
 
 
 def decode(data: bytes) -> Stored:
     """The inverse of encode and encode_spilled."""
-    fields = unpack(data)
     try:
-        binding = Binding(fields["sz"], fields["mt"])
-        if "x" in fields:
-            return Stored(binding, None, fields["x"])
-        return Stored(binding, _record(fields), key=fields.get("k", ""))
-    except (KeyError, TypeError, ValueError) as error:
+        fields = _decode_fields(_body(data))
+    except msgspec.MsgspecError as error:
         raise BrokenRecord(str(error)) from error
+    binding = Binding(fields.sz, fields.mt)
+    if fields.x:
+        return Stored(binding, None, fields.x)
+    if fields.e is msgspec.UNSET:
+        raise BrokenRecord("a record without an ETag")
+    return Stored(binding, _record(fields, fields.e), key=fields.k)
 
 
-def _record(fields: Mapping[str, Any]) -> ObjectRecord:
-    get = fields.get
-    checksum, owner, parts = get("ck"), get("ow"), get("pt")
+def _record(fields: _Fields, etag: str) -> ObjectRecord:
+    checksum, owner, parts = fields.ck, fields.ow, fields.pt
     return ObjectRecord(
-        etag=fields["e"],
-        size=fields["sz"],
-        modified_ns=fields["lm"],
-        headers=get("h", {}),
-        user_metadata=get("um", {}),
+        etag,
+        fields.sz,
+        fields.lm,
+        headers=fields.h,
+        user_metadata=fields.um,
         checksum=Checksum(*checksum) if checksum else None,
-        parts=tuple(PartSpan(*span) for span in parts) if parts else (),
-        storage_class=get("sc", "STANDARD"),
+        parts=tuple([PartSpan(*span) for span in parts]) if parts else (),
+        storage_class=fields.sc,
         owner=Owner(*owner) if owner else None,
-        tags=get("tg", {}),
-        upload_id=get("up", ""),
-        version_id=get("vid", NULL_VERSION),
-        sequence=get("seq", 0),
+        tags=fields.tg,
+        upload_id=fields.up,
+        version_id=fields.vid,
+        sequence=fields.seq,
     )
 
 

@@ -11,7 +11,8 @@ import logging
 import os
 import stat as modes
 from collections.abc import Callable
-from dataclasses import dataclass
+
+import msgspec
 
 from s3gate.core.errors import S3Error
 from s3gate.storage.filesystem.paths import Place, place
@@ -40,8 +41,7 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NOT_HERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR})
 
 
-@dataclass(slots=True)
-class Found:
+class Found(msgspec.Struct):
     """An open object. `shadow` tells under which of its two names it was found. Whoever holds it closes `fd`."""
 
     fd: int
@@ -49,8 +49,7 @@ class Found:
     shadow: bool
 
 
-@dataclass(slots=True)
-class Directory:
+class Directory(msgspec.Struct):
     """An open directory, closed with the block; `owned` is False for the bucket's own descriptor."""
 
     fd: int
