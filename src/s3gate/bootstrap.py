@@ -17,7 +17,7 @@ from s3gate.server.app import App, create_app
 from s3gate.server.gateway import Gateway
 from s3gate.storage.backend import Backend, StartError
 from s3gate.storage.filesystem.backend import FilesystemBackend
-from s3gate.storage.filesystem.probe import require_exact_names, require_process_locks
+from s3gate.storage.filesystem.probe import require_exact_names, require_locks, require_safe_links
 
 __all__ = ["make_app", "prepare"]
 
@@ -30,6 +30,8 @@ def prepare(settings: Settings) -> None:
     Runs once, in the parent, before workers are forked: what is wrong is said once, and nothing it opens is inherited.
     Raises StartError, which tells the remedy.
     """
+    if settings.symlinks == "inside":
+        require_safe_links()
     if not settings.read_only:
         try:
             os.makedirs(settings.data_dir, exist_ok=True)
@@ -38,9 +40,8 @@ def prepare(settings: Settings) -> None:
                 f"Cannot make the data directory {settings.data_dir}: {error.strerror or error}. "
                 "Name one that can be written, as in: s3gate serve DIR."
             ) from error
+        require_locks(settings.data_dir, setting=settings.locks, workers=settings.worker_count)
         require_exact_names(settings.data_dir)
-        if settings.workers != 1:
-            require_process_locks(settings.data_dir)
     asyncio.run(_try_store(_storage(settings), settings))
 
 
@@ -79,11 +80,17 @@ def make_app(settings: Settings, _worker: int = 0) -> App:
             credentials=FileCredentialStore(settings.credentials_path, settings.fixed_credentials),
             auth_rules=AuthRules(region=settings.region, path_prefix=settings.path_prefix.rstrip("/")),
             addressing=Addressing(settings.domains, settings.path_prefix),
-            rules=Rules(region=settings.region, relaxed_bucket_names=settings.bucket_names == "relaxed"),
+            rules=Rules(
+                region=settings.region,
+                relaxed_bucket_names=settings.bucket_names == "relaxed",
+                checksum_type=settings.checksum_type,
+                overlap_uploads=settings.overlap_uploads,
+            ),
             open_access=settings.no_auth,
             read_only=settings.read_only,
             refresh_seconds=float(settings.cache_refresh_interval_secs),
             sweep_seconds=0.0 if settings.read_only else float(settings.janitor_interval_secs),
+            hashes_foreign_files=settings.foreign_etags == "md5" and not settings.read_only,
         )
     )
 
@@ -93,7 +100,10 @@ def _storage(settings: Settings) -> FilesystemBackend:
         settings.data_dir,
         durability=settings.durability,
         metadata=settings.metadata,
+        locks=settings.locks,
         read_only=settings.read_only,
         region=settings.region,
         abort_after_days=settings.abort_uploads_after_days,
+        upload_parts=settings.upload_parts,
+        follow_links=settings.symlinks == "inside",
     )

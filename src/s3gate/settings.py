@@ -176,6 +176,47 @@ class Settings(BaseModel):
         "Where a new bucket keeps what a file cannot hold: extended attributes, or files beside the data. "
         "`auto` tries the first.",
     )
+    locks: Literal["auto", "ofd", "posix", "flock", "none"] = _setting(
+        "auto",
+        "The locks by which processes keep one another out of a new data directory; all on one directory use the same. "
+        "`auto` takes the first kind that works by trial. `none`: one worker of one gateway.",
+    )
+    symlinks: Literal["deny", "inside"] = _setting(
+        "deny",
+        "What a symbolic link in a bucket is. `deny`: nothing; it is not there for clients. `inside`: the file or the "
+        "directory that it leads to, if it is relative and stays in its bucket.",
+    )
+    foreign_etags: Literal["synthetic", "md5"] = _setting(
+        "synthetic",
+        "The ETag of a file that another program has put or changed. `synthetic`: made from size, time and inode, with "
+        "a dash. `md5`: the same at first, and the MD5 once the gateway has read the file, slowly and beside the "
+        "requests, and stored it with the file.",
+    )
+    checksum_type: Literal["md5", "xxhash", "none"] = _setting(
+        "md5",
+        "What the ETag of a new object is made of. `md5`: as in S3; it bounds the speed of a large upload. `xxhash`: "
+        "XXH3 of 128 bits, with a dash, so that no client takes it for an MD5. `none`: random, new with each write. "
+        "The checksums that clients ask for, Content-MD5 and signed payloads are verified in any case.",
+    )
+    zero_copy: bool = _setting(
+        True,
+        "Have the kernel send large objects from the file to the socket. Not done over HTTPS. When off, they pass "
+        "through the memory of the gateway in pieces.",
+        off="--no-zero-copy",
+    )
+    overlap_uploads: bool = _setting(
+        True,
+        "Receive, hash and store a large upload at the same time, which takes up to 5 MiB of memory for each. When "
+        "off, one step follows the other.",
+        off="--no-overlap-uploads",
+    )
+    upload_parts: Literal["auto", "in-place", "separate"] = _setting(
+        "auto",
+        "Where the parts of a multipart upload are written. `in-place`: at their offsets in one file, which becomes "
+        "the object without a copy. `separate`: each to a file of its own; they are joined in the end. `auto`: in "
+        "place on local filesystems whose files cannot share blocks (ext4), else separate, where joining copies "
+        "nothing.",
+    )
     janitor_interval_secs: Annotated[int, Field(ge=0, le=604800)] = _setting(
         3600,
         "Seconds between two rounds of the janitor, which clears away what killed processes left behind. 0: never.",

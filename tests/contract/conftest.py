@@ -11,7 +11,7 @@ import pytest
 
 from s3gate.core.values import Bucket
 from s3gate.storage.backend import Backend
-from support.stores import ALICE, REGION, STORES, Store
+from support.stores import ALICE, REGION, STORES, UPLOAD_STORES, Store
 
 
 @pytest.fixture(params=STORES)
@@ -19,7 +19,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
     """A new, empty store."""
     root = tmp_path / "root"
     root.mkdir()
-    yield STORES[request.param](root)
+    yield UPLOAD_STORES[request.param](root)
     # A key of 1024 slashes makes a tree too deep for shutil.rmtree, with which pytest clears its directories away.
     subprocess.run(["rm", "-rf", "--", root], check=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 
 import pytest
 from msgspec.structs import replace
@@ -18,8 +19,10 @@ from support.stores import (
     ALICE,
     BOB,
     REGION,
+    UPLOAD_STORES,
     Store,
     complete,
+    delete,
     error_code,
     essence,
     get,
@@ -30,9 +33,15 @@ from support.stores import (
     put,
     put_part,
     read_all,
+    remove_versions,
+    set_versioning,
     start_upload,
     unchanged,
+    version_ids,
+    versions,
 )
+
+pytestmark = pytest.mark.parametrize("store", UPLOAD_STORES, indirect=True)
 
 TEMPLATE = ObjectRecord(
     "",
@@ -309,17 +318,204 @@ async def test_of_concurrent_first_completions_exactly_one_succeeds(
 async def test_a_completion_sent_twice_at_once_makes_one_whole_object(
     backend: Backend, another: Backend, bucket: Bucket
 ) -> None:
-    """A client that lost patience repeats the request; the second may find that the upload has ended."""
+    """A client that lost patience repeats the request: both are told the same."""
+    await set_versioning(backend, bucket, "Enabled")
     for n in range(5):
         upload = await start_upload(backend, bucket, f"key-{n}")
         parts = [await put_part(backend, bucket, upload, m, b"%d" % m * 1000) for m in (1, 2)]
-        outcomes = await asyncio.gather(
-            error_code(complete(backend, bucket, upload, parts)), error_code(complete(another, bucket, upload, parts))
+        told = await asyncio.gather(
+            complete(backend, bucket, upload, parts),
+            complete(another, bucket, upload, parts),
+            complete(backend, bucket, upload, parts),
         )
-        assert "none" in outcomes
-        assert set(outcomes) <= {"none", "NoSuchUpload"}
+        assert {(record.etag, record.size, record.version_id) for record in told} == {
+            (told[0].etag, 2000, told[0].version_id)
+        }
+        assert await version_ids(backend, bucket, f"key-{n}") == [told[0].version_id]
         assert await get(backend, bucket, f"key-{n}") == b"1" * 1000 + b"2" * 1000
         assert await backend.list_uploads(bucket, "") == []
+
+
+# --- completion asked for again
+def named(parts: Sequence[Part]) -> list[tuple[int, str]]:
+    return [(part.number, part.etag) for part in parts]
+
+
+@pytest.mark.parametrize("state", ["", "Enabled", "Suspended"])
+async def test_a_completed_upload_is_answered_as_then_whatever_became_of_its_object(
+    backend: Backend, another: Backend, bucket: Bucket, state: str
+) -> None:
+    if state:
+        await set_versioning(backend, bucket, state)
+    upload = await start_upload(backend, bucket, "key", template=TEMPLATE)
+    checksum = Checksum("CRC64NVME", "1Gkn0MGGyNk=")
+    parts = [await put_part(backend, bucket, upload, n, b"%d" % n, checksum=checksum) for n in (1, 2)]
+    stored = await complete(backend, bucket, upload, parts)
+    for change in (
+        lambda: put(another, bucket, "key", b"overwritten"),
+        lambda: delete(backend, bucket, "key"),
+        lambda: remove_versions(backend, bucket),
+    ):
+        for each in (backend, another):
+            again = await each.find_completed(bucket, "key", upload.id, named(parts))
+            assert again == await complete(each, bucket, upload, parts)
+            assert (again.etag, again.size, again.checksum) == (stored.etag, stored.size, stored.checksum)
+            assert (again.version_id, again.upload_id) == (stored.version_id, upload.id)
+            assert again.modified_ns == stored.modified_ns
+        await change()
+    assert await versions(backend, bucket) == []
+
+
+async def test_a_completion_with_other_parts_or_to_another_key_or_of_no_upload_finds_none(
+    backend: Backend, another: Backend, bucket: Bucket
+) -> None:
+    other = await backend.create_bucket("other", ALICE, REGION)
+    upload = await start_upload(backend, bucket, "key")
+    parts = [await put_part(backend, bucket, upload, n, b"%d" % n) for n in (1, 2)]
+    assert await error_code(backend.find_completed(bucket, "key", upload.id, named(parts))) == "NoSuchUpload"
+    await complete(backend, bucket, upload, parts)
+    wrong = [parts[:1], parts[1:], [], parts[::-1], [replace(parts[0], number=3), parts[1]]]
+    for each in (backend, another):
+        for listed in wrong:
+            assert await error_code(each.find_completed(bucket, "key", upload.id, named(listed))) == "NoSuchUpload"
+            assert await error_code(complete(each, bucket, upload, listed)) == "NoSuchUpload"
+        for place, key, upload_id in (
+            (bucket, "kez", upload.id), (other, "key", upload.id), (bucket, "key", new_upload_id()),
+            (bucket, "key", ""), (bucket, "key", "../" + upload.id), (bucket, "key", "\0"),
+        ):  # fmt: skip
+            assert await error_code(each.find_completed(place, key, upload_id, named(parts))) == "NoSuchUpload"
+    assert await get(backend, bucket, "key") == b"12"
+
+
+async def test_an_upload_that_was_aborted_or_refused_was_not_completed(backend: Backend, bucket: Bucket) -> None:
+    await put(backend, bucket, "key", b"data")
+    upload = await start_upload(backend, bucket, "key")
+    part = await put_part(backend, bucket, upload, 1, b"part")
+    absent = WriteCondition(if_none_match="*")
+    for _ in range(2):
+        outcome = await error_code(complete(backend, bucket, upload, [part], condition=absent))
+        assert outcome == "PreconditionFailed"
+        assert await error_code(backend.find_completed(bucket, "key", upload.id, named([part]))) == "NoSuchUpload"
+    await backend.abort_upload(bucket, upload)
+    assert await error_code(backend.find_completed(bucket, "key", upload.id, named([part]))) == "NoSuchUpload"
+
+
+async def test_a_condition_that_held_once_is_not_asked_for_again(backend: Backend, bucket: Bucket) -> None:
+    upload = await start_upload(backend, bucket, "key")
+    part = await put_part(backend, bucket, upload, 1, b"part")
+    absent = WriteCondition(if_none_match="*")
+    stored = await complete(backend, bucket, upload, [part], condition=absent)
+    assert (await complete(backend, bucket, upload, [part], condition=absent)).etag == stored.etag
+
+
+# --- parts of any length, in any order, sent more than once
+@pytest.mark.parametrize(
+    "sent",
+    [
+        [(1, 1000), (2, 1000), (3, 1000)],
+        [(1, 1000), (2, 1000), (3, 7)],
+        [(3, 7), (2, 1000), (1, 1000)],
+        [(1, 1000), (2, 999), (3, 1000)],
+        [(1, 1000), (2, 1001), (3, 1000)],
+        [(1, 1000), (3, 1000), (4, 20)],
+        [(1, 10), (2, 1000), (3, 1000)],
+        [(1, 1000), (2, 1000), (3, 3000)],
+        [(1, 1000), (2, 0), (3, 5)],
+        [(1, 0), (2, 1000)],
+        [(2, 1000), (5, 1000), (10_000, 1)],
+        [(1, 1000), (2, 1000), (2, 1000), (1, 1000)],
+        [(1, 1000), (2, 1000), (2, 300)],
+        [(1, 1000), (2, 1000), (1, 1500)],
+        [(1, 4096), (2, 4096), (3, 4096), (2, 4096), (2, 4096), (3, 1)],
+    ],
+)
+async def test_parts_are_joined_whatever_was_sent_before(
+    backend: Backend, another: Backend, bucket: Bucket, sent: list[tuple[int, int]]
+) -> None:
+    """Also where a completion was refused in between, for parts that are left out, and for another condition."""
+    upload = await start_upload(backend, bucket, "key")
+    pieces: dict[int, bytes] = {}
+    parts: dict[int, Part] = {}
+    for turn, (number, size) in enumerate(sent):
+        pieces[number] = bytes([65 + turn]) * size
+        parts[number] = await put_part([backend, another][turn % 2], bucket, upload, number, pieces[number])
+        listed = [parts[n] for n in sorted(parts)]
+        assert await another.list_parts(bucket, upload) == listed
+        for chosen in (listed, listed[:1], listed[1:]):
+            if chosen:
+                refused = complete(backend, bucket, upload, chosen, condition=WriteCondition(if_match="*"))
+                assert await error_code(refused) == "NoSuchKey"
+    await complete(another, bucket, upload, [parts[n] for n in sorted(parts)])
+    assert await get(backend, bucket, "key") == b"".join(pieces[n] for n in sorted(pieces))
+
+
+async def test_a_part_that_fails_leaves_its_number_to_the_next_one(backend: Backend, bucket: Bucket) -> None:
+    upload = await start_upload(backend, bucket, "key")
+    first = await put_part(backend, bucket, upload, 1, b"1" * 1000)
+
+    async def attempt() -> None:
+        async with backend.stage_part(bucket, upload, 2, 1000) as stage:
+            await stage.write([b"x" * 700], unchanged)
+            raise S3Error("IncompleteBody")
+
+    assert await error_code(attempt()) == "IncompleteBody"
+    assert await backend.list_parts(bucket, upload) == [first]
+    second = await put_part(backend, bucket, upload, 2, b"2" * 500)
+    await complete(backend, bucket, upload, [first, second])
+    assert await get(backend, bucket, "key") == b"1" * 1000 + b"2" * 500
+
+
+async def test_a_part_of_unknown_length_is_as_good_as_any(backend: Backend, bucket: Bucket) -> None:
+    upload = await start_upload(backend, bucket, "key")
+    parts = [await put_part(backend, bucket, upload, 1, b"1" * 1000)]
+    async with backend.stage_part(bucket, upload, 2, None) as stage:
+        await stage.write([b"2" * 1000], unchanged)
+        part = Part(2, 1000, hashlib.md5(b"2" * 1000).hexdigest(), 0)
+        parts.append(await backend.commit_part(bucket, upload, stage, part))
+    parts.append(await put_part(backend, bucket, upload, 3, b"3" * 10))
+    await complete(backend, bucket, upload, parts)
+    assert await get(backend, bucket, "key") == b"1" * 1000 + b"2" * 1000 + b"3" * 10
+
+
+async def test_two_parts_of_one_number_at_once_do_not_mix(backend: Backend, another: Backend, bucket: Bucket) -> None:
+    """The one that is finished last counts."""
+    upload = await start_upload(backend, bucket, "key")
+    one, other = b"1" * 1000, b"2" * 1000
+    async with backend.stage_part(bucket, upload, 1, 1000) as first:
+        await first.write([one[:500]], unchanged)
+        async with another.stage_part(bucket, upload, 1, 1000) as second:
+            await second.write([other[:700]], unchanged)
+            await first.write([one[500:]], unchanged)
+            early = Part(1, 1000, hashlib.md5(one).hexdigest(), 0)
+            await backend.commit_part(bucket, upload, first, early)
+            await second.write([other[700:]], unchanged)
+            part = Part(1, 1000, hashlib.md5(other).hexdigest(), 0)
+            part = await another.commit_part(bucket, upload, second, part)
+    assert await backend.list_parts(bucket, upload) == [part]
+    await complete(backend, bucket, upload, [part])
+    assert await get(backend, bucket, "key") == other
+
+
+@pytest.mark.parametrize("end", ["complete", "abort"])
+async def test_a_part_that_comes_too_late_changes_nothing(
+    backend: Backend, another: Backend, bucket: Bucket, end: str
+) -> None:
+    upload = await start_upload(backend, bucket, "key")
+    parts = [await put_part(backend, bucket, upload, n, b"%d" % n * 1000) for n in (1, 2)]
+    async with another.stage_part(bucket, upload, 3, 1000) as late:
+        await late.write([b"x" * 500], unchanged)
+        if end == "complete":
+            await complete(backend, bucket, upload, parts)
+        else:
+            await backend.abort_upload(bucket, upload)
+        await late.write([b"y" * 500], unchanged)
+        part = Part(3, 1000, "0" * 32, 0)
+        assert await error_code(another.commit_part(bucket, upload, late, part)) == "NoSuchUpload"
+    if end == "complete":
+        assert await get(backend, bucket, "key") == b"1" * 1000 + b"2" * 1000
+    else:
+        assert await error_code(backend.stat_object(bucket, "key")) == "NoSuchKey"
+    assert await backend.list_uploads(bucket, "") == []
 
 
 # --- abortion

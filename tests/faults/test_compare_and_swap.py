@@ -15,7 +15,8 @@ from support.gateway import Gateway
 from support.wire_client import Answer, ask, connect
 
 CLIENTS = 8
-ROUNDS = 300
+# By how many gateways with how many workers each, by which locks, and for how many rounds.
+SETUPS = [([2], "ofd", 300), ([1, 1], "ofd", 300), ([2], "posix", 150), ([1, 1], "flock", 150)]
 # So often each client opens a new connection: another worker may take it.
 CONNECTION_ROUNDS = 10
 LOST = {(412, "PreconditionFailed"), (409, "ConditionalRequestConflict")}
@@ -24,11 +25,22 @@ LOST = {(412, "PreconditionFailed"), (409, "ConditionalRequestConflict")}
 Request = Callable[[int], tuple[str, str, dict[str, str]]]
 
 
-@pytest.fixture(params=["one gateway with two workers", "two gateways"])
-def gateways(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[list[Gateway]]:
+@pytest.fixture(params=SETUPS, ids=lambda setup: f"{len(setup[0])} gateway(s) with {setup[0][0]} worker(s), {setup[1]}")
+def setup(request: pytest.FixtureRequest) -> tuple[list[int], str, int]:
+    chosen: tuple[list[int], str, int] = request.param
+    return chosen
+
+
+@pytest.fixture
+def rounds(setup: tuple[list[int], str, int]) -> int:
+    return setup[2]
+
+
+@pytest.fixture
+def gateways(setup: tuple[list[int], str, int], tmp_path: Path) -> Iterator[list[Gateway]]:
     """Gateways over one directory with the bucket `bucket`."""
-    workers = [2] if request.param.startswith("one") else [1, 1]
-    settings = ("--no-auth", "--create-bucket", "bucket", "--durability", "none")
+    workers, locks, _ = setup
+    settings = ("--no-auth", "--create-bucket", "bucket", "--durability", "none", "--locks", locks)
     with ExitStack() as stack:
         yield [stack.enter_context(Gateway(tmp_path, *settings, workers=count)) for count in workers]
         assert staged(tmp_path) == []
@@ -38,7 +50,9 @@ def body_of(client: int, turn: int) -> bytes:
     return b"client %d in round %d" % (client, turn)
 
 
-def race(gateways: list[Gateway], request: Request, settle: Callable[[int, list[Answer]], None]) -> set[str]:
+def race(
+    gateways: list[Gateway], rounds: int, request: Request, settle: Callable[[int, list[Answer]], None]
+) -> set[str]:
     """Send the request of each round from all clients at once, and have the round's answers settled by `settle`.
 
     Gives the worker processes that answered, by their x-amz-id-2.
@@ -60,7 +74,7 @@ def race(gateways: list[Gateway], request: Request, settle: Callable[[int, list[
     def run(client: int) -> None:
         connection: http.client.HTTPConnection | None = None
         try:
-            for number in range(ROUNDS):
+            for number in range(rounds):
                 if connection is None or number % CONNECTION_ROUNDS == 0:
                     if connection is not None:
                         connection.close()
@@ -86,7 +100,7 @@ def race(gateways: list[Gateway], request: Request, settle: Callable[[int, list[
         thread.join()
     if failed:
         raise failed[0]
-    assert turn == ROUNDS
+    assert turn == rounds
     return seen
 
 
@@ -99,19 +113,21 @@ def winner(answers: list[Answer]) -> int:
     return won[0]
 
 
-def test_of_clients_that_create_a_key_at_once_exactly_one_wins(gateways):
+def test_of_clients_that_create_a_key_at_once_exactly_one_wins(gateways, rounds):
     def settle(turn: int, answers: list[Answer]) -> None:
         won = winner(answers)
         stored = ask(gateways[-1], "GET", f"/bucket/dir-{turn % 10}/{turn}")
         assert stored.body == body_of(won, turn)
         assert stored.etag == answers[won].etag
 
-    seen = race(gateways, lambda turn: ("PUT", f"/bucket/dir-{turn % 10}/{turn}", {"If-None-Match": "*"}), settle)
+    seen = race(
+        gateways, rounds, lambda turn: ("PUT", f"/bucket/dir-{turn % 10}/{turn}", {"If-None-Match": "*"}), settle
+    )
 
     assert len(seen) == 2
 
 
-def test_of_clients_that_replace_the_same_version_at_once_exactly_one_wins(gateways):
+def test_of_clients_that_replace_the_same_version_at_once_exactly_one_wins(gateways, rounds):
     etag = ask(gateways[0], "PUT", "/bucket/key", b"first").etag
 
     def settle(turn: int, answers: list[Answer]) -> None:
@@ -120,6 +136,6 @@ def test_of_clients_that_replace_the_same_version_at_once_exactly_one_wins(gatew
         etag = answers[won].etag
         assert ask(gateways[-1], "GET", "/bucket/key").body == body_of(won, turn)
 
-    seen = race(gateways, lambda _turn: ("PUT", "/bucket/key", {"If-Match": etag}), settle)
+    seen = race(gateways, rounds, lambda _turn: ("PUT", "/bucket/key", {"If-Match": etag}), settle)
 
     assert len(seen) == 2

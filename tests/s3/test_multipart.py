@@ -139,9 +139,13 @@ def test_a_completion_that_is_asked_for_again_is_answered_again(s3: Any, bucket:
 
     assert first["ETag"] == second["ETag"]
     s3.put_object(**upload.where, Body=b"newer")
-    arguments = {**upload.where, "UploadId": upload.id, "MultipartUpload": {"Parts": [part]}}
-    assert refused(s3.complete_multipart_upload, **arguments) == (404, "NoSuchUpload")
+    assert upload.complete(part)["ETag"] == first["ETag"]
     assert s3.get_object(**upload.where)["Body"].read() == b"newer"
+    s3.delete_object(**upload.where)
+    assert upload.complete(part)["ETag"] == first["ETag"]
+    arguments = {**upload.where, "UploadId": upload.id, "MultipartUpload": {"Parts": [{**part, "PartNumber": 2}]}}
+    assert refused(s3.complete_multipart_upload, **arguments) == (404, "NoSuchUpload")
+    assert refused(s3.get_object, **upload.where) == (404, "NoSuchKey")
 
 
 def test_uploads_to_one_key_do_not_disturb_each_other(s3: Any, bucket: str):

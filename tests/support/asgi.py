@@ -19,9 +19,10 @@ from s3gate.operations import unsupported
 from s3gate.operations.registry import Routes
 from s3gate.server.app import App, create_app
 from s3gate.server.gateway import Gateway
-from s3gate.server.protocol import GatewayProtocol
+from s3gate.server.protocol import protocol_class
 from s3gate.storage.memory import MemoryBackend
 from support import sample_operations
+from support.fast_paths import FAST
 
 OWNER = Owner("0" * 64, "somebody")
 
@@ -149,13 +150,16 @@ def ask_once(gateway: Gateway, method: str, path: str, *args: Any, bucket: str =
 
 
 @contextlib.contextmanager
-def served(app: App) -> Iterator[tuple[str, int]]:
-    """Serve an application on a socket of this machine while the block runs; gives host and port."""
+def served(app: App, *, fast: bool = FAST) -> Iterator[tuple[str, int]]:
+    """Serve an application on a socket of this machine while the block runs; gives host and port.
+
+    `fast`: with the ways of the protocol for large bodies.
+    """
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=GatewayProtocol,
+        http=protocol_class(zero_copy=fast, pieces=fast),
         ws="none",
         lifespan="on",
         log_config=None,

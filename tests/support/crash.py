@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from s3gate.storage.filesystem import syscalls
+
 __all__ = ["CALLS", "CRASHED", "Crash", "Point", "count_calls", "points"]
 
 CRASHED = 77  # the status of a process that ended at its point
@@ -52,6 +54,7 @@ class Crash:
         self._pid = os.getpid()
         for name in CALLS:
             setattr(os, name, self._counting(name, getattr(os, name)))
+        syscalls.exchange = self._counting("exchange", syscalls.exchange)
 
     def _counting(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def counting(*args: Any, **kwargs: Any) -> Any:

@@ -20,6 +20,8 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from support.fast_paths import fast_path_flags
+
 __all__ = ["ACCESS_KEY", "REGION", "SECRET_KEY", "Gateway"]
 
 ACCESS_KEY = "AKIDEXAMPLEOFTESTS01"
@@ -110,7 +112,7 @@ class Gateway:
             command += ["--path-prefix", self.path_prefix]
         if self.tls:
             command += ["--tls-cert", str(self.tls[0]), "--tls-key", str(self.tls[1])]
-        return [*command, *self.arguments]
+        return [*command, *fast_path_flags(), *self.arguments]
 
     def process_options(self) -> dict[str, Any]:
         """Further arguments of Popen, for gateways that run in other ways."""

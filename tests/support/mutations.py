@@ -19,8 +19,9 @@ from s3gate.core.names import new_upload_id
 from s3gate.core.values import Bucket, ObjectRecord
 from s3gate.identity.model import ROOT
 from s3gate.storage.filesystem.backend import FilesystemBackend
+from s3gate.storage.filesystem.placement import PlacementName
 from support.forks import in_child
-from support.observed import observe, parts_of
+from support.observed import is_synthetic, observe, parts_of
 from support.stores import (
     ALICE,
     BOB,
@@ -48,11 +49,15 @@ _CREATED = new_upload("key", id=new_upload_id())
 
 
 class LocalBackend(FilesystemBackend):
-    """The backend, and where it keeps everything."""
+    """The backend, and where it keeps everything. Parts of uploads go to their places unless it is said otherwise."""
 
     def __init__(self, root: str, **settings: Any) -> None:
-        super().__init__(root, **settings)
+        super().__init__(root, **{"upload_parts": "in-place", **settings})
         self.root = root
+
+    def place_parts(self, setting: PlacementName) -> None:
+        """Write parts from here on as this setting says."""
+        self._store.placement.setting = setting
 
 
 Work = Callable[[LocalBackend, Bucket], Awaitable[object]]
@@ -92,15 +97,18 @@ class Mutation:
     again: frozenset[str] = frozenset()
     foreign: bool = False
     bucket_before: bool = True
+    upload_parts: PlacementName = "in-place"
 
     async def set_up(self, backend: LocalBackend) -> None:
         """Make the state before."""
+        backend.place_parts(self.upload_parts)
         if self.bucket_before and not self.foreign:
             await backend.create_bucket(NAME, ALICE, REGION)
         await self.prepare(backend, await _bucket(backend))
 
     async def run(self, backend: LocalBackend) -> None:
         """Do the change."""
+        backend.place_parts(self.upload_parts)
         await self.mutate(backend, await _bucket(backend))
 
 
@@ -116,7 +124,8 @@ async def go_on(backend: LocalBackend, mutation: Mutation) -> None:
     try:
         await mutation.run(backend)
     except S3Error as error:
-        assert error.code in mutation.again, f"{mutation.name} again: {error.code} {error.message}"
+        known = error.code in mutation.again or await _is_lost(backend, error)
+        assert known, f"{mutation.name} again: {error.code} {error.message}"
     try:
         bucket = await backend.find_bucket(NAME)
     except S3Error:
@@ -124,22 +133,37 @@ async def go_on(backend: LocalBackend, mutation: Mutation) -> None:
     listed = await versions(backend, bucket)
     joined = [each.record.upload_id for each in listed if each.record.upload_id]
     assert len(joined) == len(set(joined)), "one upload became two versions"
+    uploads = await parts_of(backend, bucket)
+    lost = joined or any(is_synthetic(each.record) for each in listed)
     for key in mutation.keys:
         await put(backend, bucket, key, b"after " + key.encode(), **LARGE)
     for key in mutation.keys:
         assert await get(backend, bucket, key) == b"after " + key.encode()
     await observe(backend, mutation.keys)
-    for number, (upload, parts) in enumerate(await parts_of(backend, bucket)):
-        if number == 0 and parts:
-            await complete(backend, bucket, upload, parts)
-        else:
-            await backend.abort_upload(bucket, upload)
+    for number, (upload, parts) in enumerate(uploads):
+        try:
+            if number == 0 and parts:
+                await complete(backend, bucket, upload, parts)
+                continue
+        except S3Error as error:
+            assert error.code == "NoSuchUpload", f"{error.code} {error.message}"
+            assert lost, "an upload that is listed cannot be completed"
+        await backend.abort_upload(bucket, upload)
     await observe(backend, mutation.keys)
     await remove_versions(backend, bucket)
     view = await observe(backend, mutation.keys)
     assert (view.objects, view.versions, view.uploads) == ([], [], [])
     await backend.delete_bucket(bucket)
     assert (await observe(backend, [])).buckets == []
+
+
+async def _is_lost(backend: LocalBackend, error: S3Error) -> bool:
+    """Whether an upload cannot be completed because a loss of power has kept half of its completion.
+
+    Its bytes are an object already, which has lost its record; or which has it, while some of the parts are gone.
+    """
+    listed = await versions(backend, await _bucket(backend))
+    return error.code == "NoSuchUpload" and any(is_synthetic(each.record) or each.record.upload_id for each in listed)
 
 
 MUTATIONS: list[Mutation] = []
@@ -305,17 +329,26 @@ async def _copy(backend: LocalBackend, bucket: Bucket) -> None:
         await reader.close()
 
 
-_PARTS = [b"first part,", b"second part,", b"third"]
+_PARTS = [b"first part,", b"second one,", b"third"]  # the first ones of one length, for which there is a place
 _LARGE_TEMPLATE: dict[str, Any] = {"template": replace(ObjectRecord("", 0, 0), **LARGE)}
 _add("create-upload", _upload([OLD]), _create)
-_add("put-part", _upload([OLD]), _part(2, NEW))
-_add("replace-part", _upload(_PARTS), _part(2, NEW))
-_add("complete", _upload(_PARTS), _complete, again=["NoSuchUpload"])
-_add("complete-over-version", _steps(_TWO, _upload(_PARTS)), _complete, again=["NoSuchUpload"])
-_add(
-    "complete-large", _steps(_put(OLD, **LARGE), _upload(_PARTS, **_LARGE_TEMPLATE)), _complete, again=["NoSuchUpload"]
-)
+_SEPARATE: dict[str, Any] = {"upload_parts": "separate"}
+_add("put-first-part", _upload([]), _part(1, NEW))
+_add("put-part", _upload([OLD]), _part(2, OLD[::-1]))
+_add("put-long-part", _upload([OLD]), _part(2, NEW))
+_add("put-part-separate", _upload([OLD]), _part(2, OLD[::-1]), **_SEPARATE)
+_add("replace-part", _upload(_PARTS), _part(2, b"another one"))
+_add("replace-part-separate", _upload(_PARTS), _part(2, NEW), **_SEPARATE)
+_add("complete", _upload(_PARTS), _complete)
+_add("complete-replaced", _steps(_upload(_PARTS), _part(2, b"another one"), _part(3, b"3")), _complete)
+_add("complete-uneven", _upload([*_PARTS, b"and the very last"]), _complete)
+_add("complete-separate", _upload(_PARTS), _complete, **_SEPARATE)
+_add("complete-over-version", _steps(_TWO, _upload(_PARTS)), _complete)
+_LARGE_BEFORE = _steps(_put(OLD, **LARGE), _upload(_PARTS, **_LARGE_TEMPLATE))
+_add("complete-large", _LARGE_BEFORE, _complete)
+_add("complete-large-separate", _LARGE_BEFORE, _complete, **_SEPARATE)
 _add("abort", _upload(_PARTS), _abort)
+_add("abort-separate", _upload(_PARTS), _abort, **_SEPARATE)
 _add("copy", _put(OLD, **LARGE), _copy, "key", "dir/copy")
 
 # --- buckets and their documents

@@ -14,7 +14,7 @@ from s3gate.storage.backend import Backend, ListedVersion, ListQuery
 from s3gate.storage.versions import version_order
 from support.stores import error_code, get_with_record, versions
 
-__all__ = ["Known", "View", "allowed", "is_true", "observe", "parts_of"]
+__all__ = ["Known", "View", "allowed", "is_synthetic", "is_true", "observe", "parts_of"]
 
 _Row = tuple[Any, ...]
 
@@ -33,7 +33,7 @@ class Known:
             version_id=record.version_id if record.version_id in self.ids else "new",
             modified_ns=record.modified_ns if record.modified_ns in self.times else 0,
             sequence=0,
-            etag="of another program" if _is_synthetic(record) else record.etag,
+            etag="of another program" if is_synthetic(record) else record.etag,
         )
 
     def part(self, part: Part) -> Part:
@@ -72,7 +72,8 @@ def allowed(old: View, new: View) -> list[View]:
     return found
 
 
-def _is_synthetic(record: ObjectRecord) -> bool:
+def is_synthetic(record: ObjectRecord) -> bool:
+    """Whether this is the made-up record of a file that has none."""
     return record.etag.endswith("-1") and not record.parts
 
 
@@ -80,7 +81,7 @@ def is_true(data: bytes, record: ObjectRecord) -> bool:
     """Whether a record belongs to these bytes: by size and by its ETag, which for no contents is only made up."""
     if len(data) != record.size:
         return False
-    if _is_synthetic(record):
+    if is_synthetic(record):
         return record.checksum is None
     if not record.parts:
         return hashlib.md5(data).hexdigest() == record.etag

@@ -132,7 +132,7 @@ class Bench:
             rules=self.rules,
             denied=self.denied,
         )
-        args = await op.binder.bind(bucket_name, key, wire, read=partial(read_document, call))
+        args = await op.binder.bind_document(bucket_name, key, wire, read=partial(read_document, call))
         return await op.handler(call, args)
 
     async def fails(self, method: str, path: str, query: str = "", **rest: object) -> S3Error:

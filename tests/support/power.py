@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from s3gate.storage.filesystem import syscalls
 from support.crash import CALLS
 
 __all__ = ["CLASSES", "Disk", "Event", "Recorder", "State", "states"]
@@ -156,6 +157,7 @@ class Recorder:
         """Put recording functions in the place of those of os, in this process for good."""
         for name in CALLS:
             setattr(os, name, self._recording(name, getattr(os, name)))
+        syscalls.exchange = self._recording("exchange", syscalls.exchange)
 
     def _recording(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         note = getattr(self, f"_on_{name}", None)
@@ -229,6 +231,13 @@ class Recorder:
         self._names((*left, None), (*entered, node))
 
     _on_replace = _on_rename
+
+    def _on_exchange(self, call: Callable[..., None], source_fd: int, source: bytes, fd: int, name: bytes) -> None:
+        call(source_fd, source, fd, name)
+        self._names(
+            (*self._entry(source, source_fd), self._at(source, source_fd)),
+            (*self._entry(name, fd), self._at(name, fd)),
+        )
 
     def _on_link(self, call: Callable[..., None], source: Any, target: Any, **kwargs: Any) -> None:
         call(source, target, **kwargs)

@@ -90,6 +90,13 @@ class Reader:
             at += size
             yield b"x" * size
 
+    @property
+    def file(self) -> None:
+        return None
+
+    def require_unchanged(self) -> None:
+        pass
+
     async def close(self) -> None:
         self.closed += 1
 

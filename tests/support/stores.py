@@ -33,11 +33,12 @@ def memory_store(_root: Path) -> Store:
     return lambda: backend
 
 
-def filesystem_store(metadata: str) -> Callable[[Path], Store]:
-    """A directory with its records in extended attributes or in sidecars."""
+def filesystem_store(metadata: str, **settings: Any) -> Callable[[Path], Store]:
+    """A directory with its records in extended attributes or in sidecars, and parts of uploads in place."""
 
     def make(root: Path) -> Store:
-        return lambda: FilesystemBackend(str(root), durability="none", metadata=metadata)
+        chosen: dict[str, Any] = {"upload_parts": "in-place", **settings}
+        return lambda: FilesystemBackend(str(root), durability="none", metadata=metadata, **chosen)
 
     return make
 
@@ -47,6 +48,15 @@ STORES: dict[str, Callable[[Path], Store]] = {
     "memory": memory_store,
     "filesystem-xattr": filesystem_store("xattr"),
     "filesystem-sidecar": filesystem_store("sidecar"),
+    # Every record is too large for its attribute.
+    "filesystem-overflow": filesystem_store("xattr", inline_bytes=0),
+}
+
+# For uploads also with parts in files of their own.
+UPLOAD_STORES = {
+    **STORES,
+    "filesystem-xattr-separate": filesystem_store("xattr", upload_parts="separate"),
+    "filesystem-sidecar-separate": filesystem_store("sidecar", upload_parts="separate"),
 }
 
 
@@ -181,8 +191,8 @@ async def start_upload(backend: Backend, bucket: Bucket, key: str, **fields: Any
 
 
 async def put_part(backend: Backend, bucket: Bucket, upload: Upload, number: int, data: bytes, **fields: Any) -> Part:
-    """Store a part."""
-    async with backend.stage(bucket) as stage:
+    """Store a part whose length is known before."""
+    async with backend.stage_part(bucket, upload, number, len(data)) as stage:
         await stage.write([data], unchanged)
         part = replace(Part(number, len(data), hashlib.md5(data).hexdigest(), 0), **fields)
         return await backend.commit_part(bucket, upload, stage, part)

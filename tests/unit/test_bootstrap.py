@@ -69,3 +69,37 @@ def test_every_setting_of_the_gateway_reaches_it(tmp_path: Path) -> None:
     assert asked(settings(tmp_path, bucket_names="relaxed"), "PUT", "/Under_Score").status == 200
     assert asked(settings(tmp_path, region="eu-west-7"), "PUT", "/elsewhere").status == 200
     assert "eu-west-7" in asked(settings(tmp_path), "GET", "/elsewhere?location").text
+
+
+@pytest.mark.parametrize(("symlinks", "status"), [("deny", 404), ("inside", 200)])
+def test_links_are_followed_by_a_gateway_that_is_told_so(tmp_path: Path, symlinks: str, status: int) -> None:
+    chosen = settings(tmp_path, create_buckets=("bucket",), symlinks=symlinks)
+    prepare(chosen)
+    (tmp_path / "data/bucket/file").write_bytes(b"content")
+    (tmp_path / "data/bucket/link").symlink_to("file")
+
+    assert asked(chosen, "GET", "/bucket/link").status == status
+    assert asked(chosen, "PUT", "/bucket/copy", {"x-amz-copy-source": "/bucket/link"}).status == status
+
+
+def test_links_are_not_followed_where_the_kernel_cannot_keep_them_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("s3gate.storage.filesystem.probe.has_openat2", lambda: False)
+    prepare(settings(tmp_path))
+    with pytest.raises(StartError, match="Set symlinks = deny"):
+        prepare(settings(tmp_path, symlinks="inside"))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [({}, False), ({"foreign_etags": "md5"}, True), ({"foreign_etags": "md5", "read_only": True}, False)],
+)
+def test_files_of_other_programs_are_hashed_by_a_gateway_that_is_told_so_and_may_write(
+    tmp_path: Path, values: dict[str, Any], expected: bool
+) -> None:
+    with_gateway: list[Any] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("s3gate.bootstrap.create_app", with_gateway.append)
+        make_app(settings(tmp_path, **values), 0)
+    assert with_gateway[0].hashes_foreign_files is expected

@@ -28,6 +28,7 @@ VALUES = {
     "create_buckets": ("one,two", ("one", "two")),
     "bucket_names": ("relaxed", "relaxed"),
     "metadata": ("sidecar", "sidecar"),
+    "upload_parts": ("separate", "separate"),
     "janitor_interval_secs": ("60", 60),
     "abort_uploads_after_days": ("7", 7),
     "grace_secs": ("7", 7),

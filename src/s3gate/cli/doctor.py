@@ -7,6 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 
+from s3gate.storage.backend import StartError
 from s3gate.storage.filesystem.capabilities import FATAL, LIMIT, Capability, examine, mount_of
 
 __all__ = ["add_parser"]
@@ -38,6 +39,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
             _print(capability, as_json=arguments.json)
     except BrokenPipeError:
         raise
+    except StartError as error:
+        print(f"s3gate: {error}", file=sys.stderr)
+        return _UNFIT
     except OSError as error:
         print(f"s3gate: {arguments.directory} cannot be tried out: {error.strerror or error}", file=sys.stderr)
         return _UNFIT

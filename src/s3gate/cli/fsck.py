@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import sys
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from s3gate.cli.log import configure_logging
-from s3gate.core.names import RESERVED
 from s3gate.storage.backend import StartError
 from s3gate.storage.filesystem import buckets, janitor, layout, leftovers
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
 from s3gate.storage.filesystem.durability import Durability
 from s3gate.storage.filesystem.inspection import Finding, Inspection, Tally
+from s3gate.storage.filesystem.lock_kinds import LockKind
 from s3gate.storage.filesystem.locks import KeyLocks
+from s3gate.storage.filesystem.process_locks import NoLocks
+from s3gate.storage.filesystem.sole_process import SoleProcess
 
 __all__ = ["add_parser"]
 
@@ -104,8 +107,8 @@ def _fsck(arguments: argparse.Namespace) -> int:
             raise StartError(f"{arguments.directory} is not a directory")
         root_fd = layout.open_root(arguments.directory, read_only=not arguments.repair)
         try:
-            with ThreadPoolExecutor(2) as executor:
-                tally = asyncio.run(_run(root_fd, executor, arguments, report))
+            with _locking(root_fd, arguments) as locking, ThreadPoolExecutor(2) as executor:
+                tally = asyncio.run(_run(root_fd, locking, executor, arguments, report))
         finally:
             os.close(root_fd)
     except BrokenPipeError:
@@ -117,13 +120,30 @@ def _fsck(arguments: argparse.Namespace) -> int:
     return _FOUND if report.counts["fault"] or report.counts["repaired"] else _CLEAN
 
 
-async def _run(root_fd: int, executor: ThreadPoolExecutor, arguments: argparse.Namespace, report: _Report) -> Tally:
+@contextlib.contextmanager
+def _locking(root_fd: int, arguments: argparse.Namespace) -> Iterator[LockKind]:
+    """The locks of the directory. Where they keep nobody out repairs are made alone, beside no gateway."""
+    kind = layout.lock_kind(arguments.directory)
+    if kind.excludes or not arguments.repair:
+        yield kind
+        return
+    sole = SoleProcess(root_fd, arguments.directory)
+    try:
+        yield NoLocks(alone=True)
+    finally:
+        sole.close()
+
+
+async def _run(
+    root_fd: int, locking: LockKind, executor: ThreadPoolExecutor, arguments: argparse.Namespace, report: _Report
+) -> Tally:
     store = Store(
         root_fd,
         f"fsck-{os.getpid()}-{uuid.uuid4().hex[:12]}",
         executor,
         durability=Durability("full", executor),
         metadata="auto",
+        locking=locking,
     )
     names = _names(root_fd, arguments.bucket)
     run = Inspection(
@@ -135,7 +155,7 @@ async def _run(root_fd: int, executor: ThreadPoolExecutor, arguments: argparse.N
         now_ns=janitor.filesystem_now(root_fd) if arguments.repair else time.time_ns(),
     )
     if not arguments.bucket:
-        locks = _BucketLocks(root_fd)
+        locks = _BucketLocks(store)
         await run.leftovers(b"", [leftovers.of_root(store, locks.open, run.now_ns)])
         locks.close()
         names = _names(root_fd, [])  # one may have come back
@@ -162,15 +182,14 @@ def _names(root_fd: int, wanted: Sequence[str]) -> list[str]:
 class _BucketLocks:
     """The locks of bucket names, opened by the first who needs them."""
 
-    def __init__(self, root_fd: int) -> None:
-        self._root_fd = root_fd
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._locks: KeyLocks | None = None
 
     def open(self) -> KeyLocks:
         """The locks."""
         if self._locks is None:
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            self._locks = KeyLocks(os.open(f"{RESERVED}/locks/buckets", flags, 0o600, dir_fd=self._root_fd))
+            self._locks = KeyLocks(self._store.locking.names(self._store.root_fd, buckets.LOCKS))
         return self._locks
 
     def close(self) -> None:

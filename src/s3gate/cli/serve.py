@@ -13,7 +13,7 @@ from s3gate.identity.credentials_file import CredentialsFile
 from s3gate.identity.model import Credential
 from s3gate.server import sockets, supervisor
 from s3gate.server.banner import banner
-from s3gate.server.protocol import GatewayProtocol
+from s3gate.server.protocol import protocol_class
 
 __all__ = ["add_parser"]
 
@@ -45,7 +45,8 @@ def _serve(arguments: argparse.Namespace) -> int:
     def announce() -> None:
         print(text, flush=True)
 
-    return supervisor.run(settings, listeners, make_app=bootstrap.make_app, protocol=GatewayProtocol, announce=announce)
+    protocol = protocol_class(zero_copy=settings.zero_copy, pieces=settings.overlap_uploads)
+    return supervisor.run(settings, listeners, make_app=bootstrap.make_app, protocol=protocol, announce=announce)
 
 
 def _first_credential(settings: Settings) -> Credential | None:

@@ -10,6 +10,7 @@ import binascii
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import msgspec
@@ -70,7 +71,7 @@ class _Crc:
         return self._value.to_bytes(self._size, "big")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Algorithm:
     """A checksum algorithm: `size` of its digest in bytes; `combine` where digests of neighbours can be joined."""
 
@@ -79,18 +80,18 @@ class Algorithm:
     new: Callable[[], Digest]
     combine: Callable[[int, int, int], int] | None = None
 
-    @property
+    @cached_property
     def header(self) -> str:
         """The request and response header that carries a value of this algorithm."""
         return f"x-amz-checksum-{self.name.lower()}"
 
-    @property
+    @cached_property
     def element(self) -> str:
         """The XML element that carries a value of this algorithm."""
         return f"Checksum{self.name}"
 
 
-class Checksum(msgspec.Struct, frozen=True):
+class Checksum(msgspec.Struct, frozen=True, gc=False):
     """A checksum that was verified or computed here. `value` is base64, with `-N` behind it when COMPOSITE."""
 
     algorithm: str

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import secrets
 import time
+from functools import lru_cache
 
 from s3gate.core.errors import S3Error
 
@@ -39,6 +40,7 @@ def _is_ip_address(name: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=4096)
 def bucket_name_fault(name: str, *, relaxed: bool) -> str | None:
     """Why `name` may not name a bucket, or None when it may.
 

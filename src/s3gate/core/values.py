@@ -18,7 +18,7 @@ _NO_DOCUMENTS: Mapping[str, bytes] = MappingProxyType({})
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
-class Owner(msgspec.Struct, frozen=True):
+class Owner(msgspec.Struct, frozen=True, gc=False):
     """A canonical user: what stands in Owner and Initiator."""
 
     id: str
@@ -40,7 +40,7 @@ class Bucket(msgspec.Struct, frozen=True):
         return self.documents.get(VERSIONING, b"").decode()
 
 
-class PartSpan(msgspec.Struct, frozen=True):
+class PartSpan(msgspec.Struct, frozen=True, gc=False):
     """One part of an object that was assembled from parts: its number, size in bytes and checksum (base64, or "")."""
 
     number: int
@@ -48,7 +48,7 @@ class PartSpan(msgspec.Struct, frozen=True):
     checksum: str = ""
 
 
-class ObjectRecord(msgspec.Struct, frozen=True):
+class ObjectRecord(msgspec.Struct, frozen=True, gc=False):
     """Everything S3 knows of one version of an object but its bytes.
 
     `etag` has no quotes. `headers` are the stored response headers by lower-case name (content-type, cache-control,

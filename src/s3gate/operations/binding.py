@@ -202,6 +202,8 @@ class Binder:
             self._add(name, hints[name], parameter.default is parameter.empty)
         self.queries = frozenset(spec[1] for spec in self._query)
         self.headers = frozenset(spec[1] for spec in self._header)
+        self._needs_query = any(required for *_, required, _ in self._query)
+        self._needs_header = any(required for *_, required, _ in self._header)
 
     def _add(self, name: str, hint: Any, required: bool) -> None:
         if name == "bucket":
@@ -228,17 +230,13 @@ class Binder:
             return
         raise TypeError(f"{self.args.__name__}.{name} does not say where it comes from")
 
-    async def bind(self, bucket: str, key: str, wire: Wire, *, read: ReadDocument) -> Any:
+    def bind(self, bucket: str, key: str, wire: Wire) -> Any:
+        """The arguments of this request, for a class without a document."""
+        return self.args(**self._values(bucket, key, wire))
+
+    async def bind_document(self, bucket: str, key: str, wire: Wire, *, read: ReadDocument) -> Any:
         """The arguments of this request; the document is read last, once everything else was found good."""
-        values: dict[str, Any] = {}
-        if self._with_bucket:
-            values["bucket"] = bucket
-        if self._with_key:
-            values["key"] = key
-        self._bind_query(values, wire.query)
-        self._bind_headers(values, wire.headers)
-        if self.metadata:
-            values[self.metadata] = user_metadata(wire.headers)
+        values = self._values(bucket, key, wire)
         if self.document is not None:
             field, kind, source, required = self.document
             data = await read(source.limit, checksums=source.checksums)
@@ -247,6 +245,20 @@ class Binder:
             elif required:
                 raise S3Error(source.empty)
         return self.args(**values)
+
+    def _values(self, bucket: str, key: str, wire: Wire) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        if self._with_bucket:
+            values["bucket"] = bucket
+        if self._with_key:
+            values["key"] = key
+        if wire.query or self._needs_query:
+            self._bind_query(values, wire.query)
+        if self._needs_header or not self.headers.isdisjoint(wire.headers):
+            self._bind_headers(values, wire.headers)
+        if self.metadata:
+            values[self.metadata] = user_metadata(wire.headers)
+        return values
 
     def _bind_query(self, values: dict[str, Any], query: Mapping[str, str]) -> None:
         for field, name, parse, required, blank in self._query:

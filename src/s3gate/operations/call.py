@@ -10,6 +10,7 @@ import msgspec
 
 from s3gate.auth.payload import Payload
 from s3gate.core.checksums import Buffer
+from s3gate.core.etags import EtagKind
 from s3gate.core.values import Bucket
 from s3gate.core.wire import Wire
 from s3gate.identity.model import Caller
@@ -34,10 +35,12 @@ class Require(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that decide how operations answer."""
+    """The settings that decide how operations work and answer. `checksum_type` is a kind of `core.etags`."""
 
     region: str = "us-east-1"
     relaxed_bucket_names: bool = False
+    checksum_type: EtagKind = "md5"
+    overlap_uploads: bool = True
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -51,6 +54,11 @@ class Call(msgspec.Struct, frozen=True):
     payload: Payload
     rules: Rules
     require: Require
+
+    @property
+    def etag_kind(self) -> EtagKind:
+        """What the ETags of objects written here are made of."""
+        return self.rules.checksum_type
 
     @property
     def here(self) -> Bucket:

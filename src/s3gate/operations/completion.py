@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,19 +13,19 @@ from msgspec.structs import replace
 from s3gate.core.checksums import ALGORITHMS, COMPOSITE, Checksum, combine, composite
 from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
+from s3gate.core.etags import joined_etag
 from s3gate.core.values import ObjectRecord, Part, PartSpan, Upload
 from s3gate.operations.binding import Header
 from s3gate.operations.call import Call
 from s3gate.operations.intake import read_document
 from s3gate.operations.integrity import CHECKSUM_HEADERS, checksum_values
 from s3gate.operations.multipart import UploadArgs, check_same_algorithm
-from s3gate.operations.preconditions import current_record
 from s3gate.operations.registry import Level, operation
 from s3gate.operations.result import Result
 from s3gate.operations.version_ids import written_version
 from s3gate.xml.multipart import CompletedPart, CompleteMultipartUpload, complete_multipart_upload_result
 
-__all__ = ["MIN_PART_BYTES", "CompleteMultipartUploadArgs", "complete_multipart_upload", "multipart_etag"]
+__all__ = ["MIN_PART_BYTES", "CompleteMultipartUploadArgs", "complete_multipart_upload"]
 
 # "Amazon S3 multipart upload limits": 5 MiB for every part but the last.
 MIN_PART_BYTES = 5 << 20
@@ -55,12 +54,6 @@ class CompleteMultipartUploadArgs(UploadArgs):
     def condition(self) -> WriteCondition:
         """What must hold of the object that is replaced."""
         return WriteCondition(self.if_match, self.if_none_match)
-
-
-def multipart_etag(etags: Iterable[str]) -> str:
-    """The ETag of an assembled object: MD5 of the parts' raw MD5s, a dash, their number."""
-    raw = [bytes.fromhex(etag) for etag in etags]
-    return f"{hashlib.md5(b''.join(raw), usedforsecurity=False).hexdigest()}-{len(raw)}"
 
 
 def _check_order(named: Sequence[CompletedPart]) -> None:
@@ -140,7 +133,7 @@ def _check_result(args: CompleteMultipartUploadArgs, record: ObjectRecord, heade
 def _record(upload: Upload, parts: Sequence[Part]) -> ObjectRecord:
     return replace(
         upload.template,
-        etag=multipart_etag(part.etag for part in parts),
+        etag=joined_etag([part.etag for part in parts]),
         size=sum(part.size for part in parts),
         checksum=_object_checksum(upload, parts),
         parts=tuple(PartSpan(part.number, part.size, part.checksum.value if part.checksum else "") for part in parts),
@@ -155,23 +148,6 @@ async def _complete(call: Call, args: CompleteMultipartUploadArgs, named: Sequen
     record = _record(upload, parts)
     _check_result(args, record, call.wire.headers)
     return await call.storage.complete_upload(call.here, upload, parts, record, args.condition)
-
-
-async def _completed_before(
-    call: Call, args: CompleteMultipartUploadArgs, named: Sequence[CompletedPart]
-) -> ObjectRecord | None:
-    """The object that this very upload became, where a client asks again because it did not hear the answer.
-
-    "Completing a multipart upload … is idempotent" as long as nothing else was written to the key since.
-    """
-    record = await current_record(call, args.key)
-    if record is None or not args.upload_id or record.upload_id != args.upload_id:
-        return None
-    try:
-        is_same = multipart_etag(part.etag for part in named) == record.etag
-    except ValueError:
-        return None
-    return record if is_same else None
 
 
 def _location(call: Call) -> str:
@@ -197,15 +173,17 @@ async def complete_multipart_upload(call: Call, args: CompleteMultipartUploadArg
 async def _complete_or_find(
     call: Call, args: CompleteMultipartUploadArgs, named: Sequence[CompletedPart]
 ) -> ObjectRecord:
+    """The object, or what the upload has become before: a client that did not hear the answer asks again.
+
+    "Completing a multipart upload … is idempotent" (CompleteMultipartUpload).
+    """
     try:
         return await _complete(call, args, named)
     except S3Error as error:
         if error.code != "NoSuchUpload":
             raise
-        before = await _completed_before(call, args, named)
-        if before is None:
-            raise
-        return before
+    parts = [(part.number, part.etag) for part in named]
+    return await call.storage.find_completed(call.here, args.key, args.upload_id, parts)
 
 
 def _answer(call: Call, args: CompleteMultipartUploadArgs, record: ObjectRecord) -> bytes:

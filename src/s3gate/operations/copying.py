@@ -11,6 +11,7 @@ from s3gate.core.checksums import ALGORITHMS, DEFAULT_ALGORITHM, FULL_OBJECT, Al
 from s3gate.core.clock import now_ns
 from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
+from s3gate.core.etags import etag_kind_of
 from s3gate.core.names import check_key, part_number
 from s3gate.core.ranges import parse_copy_range
 from s3gate.core.values import STANDARD, ObjectRecord, Part
@@ -96,7 +97,7 @@ def _is_content_kept(args: CopyObjectArgs, source: ObjectRecord) -> bool:
     The copy of an object that was put in parts is one in one piece, with an ETag and a checksum of its own.
     """
     checksum = source.checksum
-    if source.parts or "-" in source.etag:
+    if source.parts or etag_kind_of(source.etag) is None:
         return False
     if args.checksum_algorithm is not None:
         return checksum is not None and checksum.algorithm == args.checksum_algorithm.name
@@ -115,7 +116,7 @@ async def _copy(call: Call, args: CopyObjectArgs, source: ObjectReader) -> Objec
             await stage.copy(source, 0, record.size)
         else:
             algorithm = _algorithm_of_copy(args, source.record)
-            digests = Digests([algorithm])
+            digests = Digests([algorithm], etag=call.etag_kind)
             await _stream(source, stage, digests, start=0, length=record.size)
             record = replace(record, etag=digests.etag, checksum=digests.checksum(algorithm))
         record = replace(record, parts=(), upload_id="")
@@ -127,7 +128,7 @@ async def _other_checksum(args: CopyObjectArgs, source: ObjectReader) -> Checksu
     wanted, known = args.checksum_algorithm, source.record.checksum
     if wanted is None or (known is not None and known.algorithm == wanted.name and known.type == FULL_OBJECT):
         return None
-    digests = Digests([wanted], md5=False)
+    digests = Digests([wanted], etag=None)
     async for piece in source.chunks(0, source.record.size):
         digests([piece])
     return digests.checksum(wanted)
@@ -213,16 +214,17 @@ async def upload_part_copy(call: Call, args: UploadPartCopyArgs) -> Result:
     """Make a part of an upload from bytes of an object (UploadPartCopy); they are read, for a part has an MD5."""
     upload = await call.storage.find_upload(call.here, args.key, args.upload_id)
     algorithm = ALGORITHMS[upload.checksum_algorithm]
-    async with open_source(call, args) as source, call.storage.stage(call.here) as stage:
+    async with open_source(call, args) as source:
         start, length = 0, source.record.size
         if args.source_range is not None:
             span = parse_copy_range(args.source_range, length)
             start, length = span.start, span.length
         check_copy_size(length)
-        digests = Digests([algorithm])
-        await _stream(source.reader, stage, digests, start=start, length=length)
-        part = Part(args.part_number, length, digests.etag, 0, digests.checksum(algorithm))
-        stored = await call.storage.commit_part(call.here, upload, stage, part)
+        digests = Digests([algorithm], etag=call.etag_kind)
+        async with call.storage.stage_part(call.here, upload, args.part_number, length) as stage:
+            await _stream(source.reader, stage, digests, start=start, length=length)
+            part = Part(args.part_number, length, digests.etag, 0, digests.checksum(algorithm))
+            stored = await call.storage.commit_part(call.here, upload, stage, part)
         headers = source.headers
     shown = stored.checksum if upload.client_chose_checksum else None
     return Result(headers=headers, document=copy_part_result(stored, shown))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -15,17 +13,13 @@ from s3gate.operations.call import Call
 from s3gate.operations.registry import Level, operation
 from s3gate.operations.result import Result
 from s3gate.operations.version_ids import version_id
-from s3gate.storage.backend import Deletion
+from s3gate.storage.backend import Deletion, Removal
 from s3gate.xml.deletion import Delete, Outcome, Target, delete_result
 
 __all__ = ["DeleteObjectArgs", "DeleteObjectsArgs", "delete_object", "delete_objects"]
 
 # 1000 keys of 1024 bytes, each of which may be written as six times as many (&#x1f;), with room for the markup.
-_log = logging.getLogger(__name__)
-
 _MAX_DOCUMENT = 8 << 20
-# Deletions that run at a time: enough for a store to gather what it has to make durable.
-_AT_ONCE = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,33 +59,32 @@ class DeleteObjectsArgs:
     delete: Annotated[Delete, Document(limit=_MAX_DOCUMENT, empty="MalformedXML")]
 
 
-async def _remove(call: Call, target: Target) -> Deletion:
-    check_key(target.key)
-    action = "s3:DeleteObject" if target.version_id is None else "s3:DeleteObjectVersion"
-    call.require(action, call.here, target.key)
-    if target.directory_conditions:
-        raise S3Error("NotImplemented", "LastModifiedTime and Size are conditions of directory buckets only.")
-    version = None if target.version_id is None else version_id(target.version_id)
-    return await call.storage.delete_object(call.here, target.key, WriteCondition(if_match=target.etag), version)
-
-
-async def _delete(call: Call, target: Target) -> Outcome:
-    """Every key is decided by itself; what is wrong with one never fails the others."""
+def _removal(call: Call, target: Target) -> Removal | S3Error:
+    """What is asked of the store for a key, or why nothing is: every key is decided by itself."""
     try:
-        done = await _remove(call, target)
+        check_key(target.key)
+        action = "s3:DeleteObject" if target.version_id is None else "s3:DeleteObjectVersion"
+        call.require(action, call.here, target.key)
+        if target.directory_conditions:
+            raise S3Error("NotImplemented", "LastModifiedTime and Size are conditions of directory buckets only.")
+        version = None if target.version_id is None else version_id(target.version_id)
     except S3Error as error:
-        return Outcome(target, error=error)
-    except Exception:
-        _log.exception("a key of DeleteObjects cannot be removed")
-        return Outcome(target, error=S3Error("InternalError"))
+        return error
+    return Removal(target.key, WriteCondition(if_match=target.etag), version)
+
+
+def _outcome(target: Target, done: Deletion | S3Error) -> Outcome:
+    if isinstance(done, S3Error):
+        return Outcome(target, error=done)
     return Outcome(target, marker=done.version_id if done.delete_marker else "")
 
 
 @operation("POST ?delete", level=Level.BUCKET, action="s3:DeleteObject")
 async def delete_objects(call: Call, args: DeleteObjectsArgs) -> Result:
     """Remove up to 1000 objects, each by itself (DeleteObjects)."""
-    targets = args.delete.targets
-    outcomes: list[Outcome] = []
-    for start in range(0, len(targets), _AT_ONCE):
-        outcomes += await asyncio.gather(*(_delete(call, target) for target in targets[start : start + _AT_ONCE]))
+    asked = [_removal(call, target) for target in args.delete.targets]
+    removals = [each for each in asked if isinstance(each, Removal)]
+    done = iter(await call.storage.delete_objects(call.here, removals))
+    results = [next(done) if isinstance(each, Removal) else each for each in asked]
+    outcomes = [_outcome(target, result) for target, result in zip(args.delete.targets, results, strict=True)]
     return Result(document=delete_result(outcomes, quiet=args.delete.quiet))

@@ -9,15 +9,21 @@ from hmac import compare_digest
 from s3gate.auth.payload import Payload
 from s3gate.core.checksums import ALGORITHMS, DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm, Buffer, Checksum
 from s3gate.core.errors import S3Error
+from s3gate.core.etags import EtagKind
 from s3gate.operations.call import Call
 from s3gate.operations.digests import Digests
 from s3gate.operations.integrity import Declared, check_value
-from s3gate.storage.backend import Stage
+from s3gate.operations.overlap import Overlap
+from s3gate.storage.backend import Beside, Stage
 
 __all__ = ["MAX_PUT_BYTES", "Intake", "object_intake", "read_document", "receive"]
 
 # "Amazon S3 multipart upload limits" and PutObject: 5 GiB for one PUT and for one part.
 MAX_PUT_BYTES = 5 << 30
+# A batch below this is all there is for now: what would be gained by handling it beside the next is less than it costs.
+_LARGE_BATCH = 1 << 20
+# Batches that are on their way into the store while the next one is received: one is hashed, one decoded and written.
+_BATCHES_AHEAD = 2
 
 
 def _entity_too_large(size: int, limit: int) -> S3Error:
@@ -32,7 +38,7 @@ class Intake:
     """A body on its way in: a `storage.backend.Through` that decodes, and `verify` for when it has ended.
 
     Made before the body is asked for, it refuses what the headers alone show to be too large. Not bound to a thread:
-    the store runs it where it writes, one call at a time.
+    the store runs it where it writes, one call at a time. `quick` and `beside` do the same between them.
     """
 
     __slots__ = ("_declared", "_decoder", "_digests", "_expected", "_limit", "_too_large", "algorithm")
@@ -43,11 +49,11 @@ class Intake:
         declared: Declared,
         *,
         stored: Algorithm | None,
-        md5: bool,
+        etag: EtagKind | None,
         limit: int,
         too_large: Callable[[int, int], S3Error] = _entity_too_large,
     ) -> None:
-        """`stored` is the checksum to keep whatever the client declared, None for none but that one."""
+        """`stored` is the checksum to keep whatever the client declared, None for none but that; `etag` its kind."""
         self._expected = payload.decoded_length
         if self._expected is not None and self._expected > limit:
             raise too_large(self._expected, limit)
@@ -57,10 +63,16 @@ class Intake:
         self._decoder = payload.new_decoder()
         self.algorithm = stored
         wanted: Iterable[Algorithm] = {item.name: item for item in (declared.algorithm, stored) if item}.values()
-        self._digests = Digests(wanted, md5=md5 or declared.content_md5 is not None)
+        self._digests = Digests(wanted, etag=etag, md5=declared.content_md5 is not None)
 
     def __call__(self, pieces: list[Buffer]) -> list[Buffer]:
         """Decode the next pieces of the body; raises S3Error at the first byte that is wrong or too many."""
+        decoded = self.quick(pieces)
+        self._digests.slow(decoded)
+        return decoded
+
+    def quick(self, pieces: list[Buffer]) -> list[Buffer]:
+        """The same but for the slowest digest, which `beside` takes in."""
         decoded: list[Buffer] = []
         for piece in pieces:
             decoded += self._decoder.feed(piece)
@@ -69,7 +81,13 @@ class Intake:
             raise self._too_large(size, self._limit)
         if self._expected is not None and size > self._expected:
             raise self._incomplete(size)
-        return self._digests(decoded)
+        self._digests.quick(decoded)
+        return decoded
+
+    @property
+    def beside(self) -> Beside | None:
+        """The slowest digest, if there is one worth a thread of its own: takes what `quick` gave, in the same order."""
+        return self._digests.slow if self._digests.has_slow else None
 
     def verify(self) -> None:
         """The body has ended: raise S3Error unless it is whole and is what the request declared."""
@@ -122,7 +140,7 @@ class Intake:
 
     @property
     def etag(self) -> str:
-        """The MD5 of the bytes in hex."""
+        """The ETag, of the kind that was asked for."""
         return self._digests.etag
 
     @property
@@ -137,25 +155,38 @@ def _check_length(call: Call) -> None:
         raise S3Error("MissingContentLength")
 
 
-def object_intake(call: Call, *, stored: Algorithm | None = None, kind: str = FULL_OBJECT, md5: bool = True) -> Intake:
+def object_intake(call: Call, *, stored: Algorithm | None = None, kind: str = FULL_OBJECT) -> Intake:
     """The intake of PutObject and UploadPart; all that their headers say is checked here.
 
     The checksum that is stored is `stored`, or else the one that the client chose, or else CRC64NVME; its type is
-    `kind`. Without `md5` there is no entity tag.
+    `kind`.
     """
     declared = Declared.of(call.wire, call.payload.trailers)
     if declared.kind not in (None, kind):
         raise S3Error("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
     _check_length(call)
     kept = stored or declared.algorithm or declared.wanted or ALGORITHMS[DEFAULT_ALGORITHM]
-    return Intake(call.payload, declared, stored=kept, md5=md5, limit=MAX_PUT_BYTES)
+    return Intake(call.payload, declared, stored=kept, etag=call.etag_kind, limit=MAX_PUT_BYTES)
 
 
 async def receive(call: Call, stage: Stage, intake: Intake) -> None:
     """Take the whole body into `stage` and verify it; nothing may be committed before this has returned."""
-    async for batch in call.body.batches():
-        await stage.write(batch, intake)
+    if call.rules.overlap_uploads:
+        await _receive_overlapping(call, stage, intake)
+    else:
+        async for batch in call.body.batches():
+            await stage.write(batch, intake)
     intake.verify()
+
+
+async def _receive_overlapping(call: Call, stage: Stage, intake: Intake) -> None:
+    """Go on receiving while what has come is decoded, written and hashed."""
+    async with Overlap(_BATCHES_AHEAD) as overlap:
+        async for batch in call.body.batches():
+            if overlap.is_idle and sum(map(len, batch)) < _LARGE_BATCH:
+                await stage.write(batch, intake)
+            else:
+                await overlap.begin(stage.write(batch, intake.quick, intake.beside))
 
 
 async def read_document(call: Call, limit: int, *, checksums: bool = True) -> bytes:
@@ -164,7 +195,7 @@ async def read_document(call: Call, limit: int, *, checksums: bool = True) -> by
     `checksums` is false for CompleteMultipartUpload, whose x-amz-checksum-* headers speak of the object.
     """
     declared = Declared.of(call.wire, call.payload.trailers, headers_of_body=checksums)
-    intake = Intake(call.payload, declared, stored=None, md5=False, limit=limit, too_large=_message_too_long)
+    intake = Intake(call.payload, declared, stored=None, etag=None, limit=limit, too_large=_message_too_long)
     parts: list[Buffer] = []
     async for batch in call.body.batches():
         parts += intake(batch)

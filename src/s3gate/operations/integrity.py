@@ -48,6 +48,8 @@ def _sent_headers(wire: Wire) -> Mapping[str, str]:
 
     An SDK that presigns an upload has no body yet and puts the checksum of nothing into the URL; S3 ignores it there.
     """
+    if not wire.query:
+        return wire.headers
     hoisted = {
         name.lower(): value
         for name, value in wire.query.items()
@@ -60,6 +62,8 @@ def _sent_headers(wire: Wire) -> Mapping[str, str]:
 
 def checksum_values(headers: Mapping[str, str]) -> dict[str, str]:
     """The x-amz-checksum-* values among `headers`, by name of the algorithm."""
+    if _BY_HEADER.keys().isdisjoint(headers):
+        return {}
     return {name: headers[algorithm.header] for name, algorithm in ALGORITHMS.items() if algorithm.header in headers}
 
 

@@ -128,7 +128,8 @@ async def upload_part(call: Call, args: UploadPartArgs) -> Result:
     intake = object_intake(call, stored=ALGORITHMS[upload.checksum_algorithm], kind=upload.checksum_type)
     if upload.client_chose_checksum and intake.named is not None:
         check_same_algorithm(upload, intake.named)
-    async with call.storage.stage(call.here) as stage:
+    length = call.payload.decoded_length
+    async with call.storage.stage_part(call.here, upload, args.part_number, length) as stage:
         await receive(call, stage, intake)
         part = Part(args.part_number, intake.size, intake.etag, 0, intake.checksum)
         await call.storage.commit_part(call.here, upload, stage, part)

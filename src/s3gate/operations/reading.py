@@ -77,7 +77,7 @@ def _check_args(call: Call, args: ReadArgs) -> dict[str, str]:
     check_key(args.key)
     if args.range is not None and args.part_number is not None:
         raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
-    overrides = args.overrides
+    overrides = args.overrides if call.wire.query else {}
     if overrides and call.caller.anonymous:
         raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
     return overrides
@@ -122,7 +122,10 @@ def _answer(
 ) -> tuple[int, dict[str, str], _Slice]:
     args.condition.check_read(record)
     chosen = _slice(record, args)
-    headers = object_headers(record) | shown_version(call.here, record) | chosen.headers | overrides
+    headers = object_headers(record)
+    headers.update(shown_version(call.here, record))
+    if chosen.headers or overrides:
+        headers.update(chosen.headers | overrides)
     headers["content-length"] = str(chosen.length)
     if (args.checksum_mode or "").upper() == "ENABLED":
         headers |= checksum_headers(chosen.checksum)

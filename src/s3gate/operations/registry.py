@@ -10,7 +10,8 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
+from functools import cached_property
 from types import ModuleType
 from typing import Any, get_type_hints
 
@@ -21,7 +22,7 @@ from s3gate.operations.result import Result
 __all__ = ["AUTH_QUERIES", "Handler", "Level", "Operation", "RouteConflict", "Routes", "declare", "operation"]
 
 
-class Level(Enum):
+class Level(StrEnum):
     """What the path of a request names."""
 
     SERVICE = "service"
@@ -76,7 +77,7 @@ _HARMLESS_HEADERS = frozenset(
 _CHECKSUM_PREFIX = "x-amz-checksum-"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Operation:
     """An S3 operation as data.
 
@@ -100,11 +101,21 @@ class Operation:
     version_action: str = ""
     implemented: bool = True
 
+    @cached_property
+    def needs_queries(self) -> frozenset[str]:
+        """The selectors that are query parameters."""
+        return frozenset(name for name in self.selectors if not _is_header(name))
+
+    @cached_property
+    def needs_headers(self) -> frozenset[str]:
+        """The selectors that are headers."""
+        return frozenset(name for name in self.selectors if _is_header(name))
+
     def permission(self, query: Mapping[str, str]) -> str:
         """The action that a request with these parameters takes."""
         return self.version_action if self.version_action and "versionId" in query else self.action
 
-    @property
+    @cached_property
     def finds_bucket(self) -> bool:
         """Whether the bucket that the path names must exist."""
         return self.level is not Level.SERVICE and self.name != "CreateBucket"
@@ -252,7 +263,7 @@ class Routes:
         """The operation that a request asks for, else S3Error: MethodNotAllowed, NotImplemented or InvalidArgument."""
         named = self.subresources.intersection(query) if query else _NONE
         for op in self._table.get((method, level, named), ()):
-            if all(name in (headers if _is_header(name) else query) for name in op.selectors):
+            if op.needs_queries <= query.keys() and op.needs_headers <= headers.keys():
                 if op.implemented:
                     op.check_known(query, headers)
                 return op

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -42,6 +43,8 @@ class Addressing:
         self._suffixes = tuple(f".{domain}" for domain in sorted(trimmed, key=len, reverse=True) if domain)
         prefix = path_prefix.strip("/")
         self._prefix = f"/{prefix}" if prefix else ""
+        # Clients name few hosts, again and again.
+        self.host_bucket = lru_cache(maxsize=1024)(self._host_bucket)
 
     def resolve(self, wire: Wire) -> Target:
         """The target; percent-decoded exactly once, nothing normalized: `+`, `//`, `..` and `%2F` survive in a key.
@@ -50,7 +53,7 @@ class Addressing:
         the path prefix.
         """
         path = self._below_prefix(wire.raw_path)
-        bucket = self.host_bucket(wire.headers.get("host", ""))
+        bucket = self.host_bucket(wire.headers.get("host", "")) if self._suffixes else ""
         if bucket:
             key = path[1:]
             if not key:
@@ -65,7 +68,7 @@ class Addressing:
             return Target(Level.BUCKET, _decoded(name))
         return Target(Level.OBJECT, _decoded(name), _key(key))
 
-    def host_bucket(self, host: str) -> str:
+    def _host_bucket(self, host: str) -> str:
         """The bucket that a Host header names, or "" for path style. The longest domain counts; ports do not."""
         if not self._suffixes or not host:
             return ""

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 
 from s3gate.jobs.runner import Job, running
 from s3gate.server import health
-from s3gate.server.body import Receive
+from s3gate.server.body import Receive, joining
 from s3gate.server.gateway import Gateway
 from s3gate.server.pipeline import Pipeline
 from s3gate.server.render import Send
@@ -20,6 +20,8 @@ __all__ = ["App", "create_app"]
 
 _log = logging.getLogger(__name__)
 
+_FIRST_HASHING = 5.0
+_HASH_SECONDS = 60.0  # between two rounds that look for files of other programs
 _FIRST_SWEEP = 30.0  # seconds after the start: a restart after a crash has something to clear away
 
 
@@ -35,7 +37,7 @@ class App:
         if scope["type"] == "http" and not health.is_probe(scope, self._gateway.addressing):
             await self._pipeline(scope, receive, send)
         else:
-            await self.shell(scope, receive, send)
+            await self.shell(scope, joining(receive), send)
 
     def reload(self) -> None:
         """Read the credentials again at once. Safe to call from a signal handler of the event loop."""
@@ -60,11 +62,18 @@ def _jobs(gateway: Gateway) -> Iterator[Job]:
         if swept.counts:
             _log.info("the janitor cleared away: %s", ", ".join(f"{n} x {kind}" for kind, n in swept.counts.items()))
 
+    async def hash_files() -> None:
+        hashed = await gateway.storage.hash_foreign_files()
+        if hashed:
+            _log.info("%d files of other programs have the MD5 of their contents as ETag now", hashed)
+
     yield Job(
         "looking at the credentials", gateway.credentials.refresh, gateway.refresh_seconds, gateway.refresh_seconds
     )
     if gateway.sweep_seconds:
         yield Job("the janitor", sweep, gateway.sweep_seconds, min(gateway.sweep_seconds, _FIRST_SWEEP))
+    if gateway.hashes_foreign_files:
+        yield Job("hashing files of other programs", hash_files, _HASH_SECONDS, _FIRST_HASHING)
 
 
 def create_app(gateway: Gateway) -> App:

@@ -8,8 +8,9 @@ from typing import Any
 
 from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
+from s3gate.server.cycle import PIECES
 
-__all__ = ["ClientDisconnected", "Receive", "RequestBody"]
+__all__ = ["ClientDisconnected", "Receive", "RequestBody", "joining"]
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
@@ -21,6 +22,8 @@ _DISCARD_BYTES = 8 << 20
 _DISCARD_SECONDS = 2.0
 # How long a client may send nothing in the middle of a body.
 _STALL_SECONDS = 60.0
+# When it has sent nothing for so long, what it sent is handed on: it does not fill the memory of this process.
+_IDLE_SECONDS = 1.0
 
 
 class ClientDisconnected(Exception):
@@ -46,34 +49,43 @@ class RequestBody:
         self._received = 0
 
     async def batches(self) -> AsyncIterator[list[Buffer]]:
-        """The body in batches of about a mebibyte, each a list of pieces as they arrived; can be run through once."""
+        """The body in batches of about a mebibyte, each a list of pieces as they arrived; can be run through once.
+
+        A batch is smaller where the client pauses.
+        """
         pieces: list[Buffer] = []
         size = 0
         while not self._ended:
-            piece = await self._next()
-            if piece:
-                pieces.append(piece)
-                size += len(piece)
+            try:
+                more = await self._next(_IDLE_SECONDS if pieces else _STALL_SECONDS)
+            except TimeoutError:
+                if not pieces:
+                    raise S3Error("RequestTimeout") from None
+                size = _BATCH
+            else:
+                pieces += more
+                size += sum(map(len, more))
             if size >= _BATCH:
                 yield pieces
                 pieces, size = [], 0
         if pieces:
             yield pieces
 
-    async def _next(self) -> bytes:
+    async def _next(self, patience: float) -> list[Buffer]:
+        """The next pieces; TimeoutError when none come for so many seconds."""
         self._asked = True
-        try:
-            async with asyncio.timeout(_STALL_SECONDS):
-                message = await self._receive()
-        except TimeoutError:
-            raise S3Error("RequestTimeout") from None
+        async with asyncio.timeout(patience):
+            message = await self._receive()
         if message["type"] == "http.disconnect":
             self._ended = True
             raise ClientDisconnected
-        piece: bytes = message.get("body", b"")
-        self._received += len(piece)
+        pieces: list[Buffer] | None = message.get(PIECES)
+        if pieces is None:
+            body = message.get("body")
+            pieces = [body] if body else []
+        self._received += sum(map(len, pieces))
         self._ended = not message.get("more_body", False)
-        return piece
+        return pieces
 
     @property
     def ends_connection(self) -> bool:
@@ -97,6 +109,18 @@ class RequestBody:
         try:
             async with asyncio.timeout(_DISCARD_SECONDS):
                 while not self._ended and self._received < limit:
-                    await self._next()
-        except (TimeoutError, ClientDisconnected, S3Error):
+                    await self._next(_STALL_SECONDS)
+        except (TimeoutError, ClientDisconnected):
             return
+
+
+def joining(receive: Receive) -> Receive:
+    """The same for an application that knows nothing of bodies in pieces."""
+
+    async def received() -> MutableMapping[str, Any]:
+        message = await receive()
+        if PIECES in message:
+            message["body"] = b"".join(message.pop(PIECES))
+        return message
+
+    return received

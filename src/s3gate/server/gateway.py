@@ -31,7 +31,7 @@ class Gateway:
 
     `open_access`: requests without credentials act as the administrator. `read_only`: every write is denied.
     `refresh_seconds`: how often the credentials are looked at for changes. `sweep_seconds`: how often the store
-    is swept; 0 for never.
+    is swept; 0 for never. `hashes_foreign_files`: files of other programs get the MD5 of their contents as ETag.
     """
 
     routes: Routes
@@ -44,3 +44,4 @@ class Gateway:
     read_only: bool = False
     refresh_seconds: float = 30.0
     sweep_seconds: float = 0.0
+    hashes_foreign_files: bool = False

@@ -19,9 +19,11 @@ from s3gate.operations.intake import read_document
 from s3gate.operations.registry import Operation
 from s3gate.operations.result import Result
 from s3gate.server.body import ClientDisconnected, Receive, RequestBody
+from s3gate.server.cycle import ZERO_COPY
+from s3gate.server.file_sender import FileEnded
 from s3gate.server.gateway import Gateway
 from s3gate.server.ids import Ids, host_id, new_request_id
-from s3gate.server.render import Answer, Send, error_answer, open_answer, send_answer, send_at_once
+from s3gate.server.render import Answer, Send, error_answer, late_answer, open_answer, send_answer, send_at_once
 from s3gate.server.wire import from_scope, headers_of, with_query_headers
 
 __all__ = ["Pipeline"]
@@ -53,6 +55,9 @@ class Pipeline:
             )
             if answer is None:
                 await send_at_once(self._fault(S3Error("ServiceUnavailable"), scope, ids), ids=ids, send=send)
+        except (S3Error, FileEnded) as error:
+            # Another program has changed the file, mostly. Breaking the answer off is all that can be said.
+            _log.warning("request %s: the answer was broken off: %s", ids.request, str(error) or "the file has ended")
         except Exception:
             # The answer has begun: breaking it off is all that can be said.
             _log.exception("request %s: the answer was broken off", ids.request)
@@ -60,23 +65,21 @@ class Pipeline:
     async def _answer(
         self, scope: Mapping[str, Any], headers: Mapping[str, str], body: RequestBody, ids: Ids
     ) -> Answer:
-        head = scope["method"] == "HEAD"
-
-        def fault(error: Exception) -> Answer:
-            if isinstance(error, S3Error):
-                return self._fault(error, scope, ids)
-            _log.error("request %s: %s %r failed", ids.request, scope["method"], scope["raw_path"], exc_info=error)
-            return self._fault(S3Error("InternalError"), scope, ids)
-
         try:
             result = await self._result(from_scope(scope, headers), body)
-            return await open_answer(result, head=head, fault=lambda error: bytes(fault(error).body))
+            if result.late is not None:
+                return late_answer(result, fault=lambda error: bytes(self._fault(error, scope, ids).body))
+            zero_copy = ZERO_COPY in scope.get("extensions", ())
+            return await open_answer(result, head=scope["method"] == "HEAD", zero_copy=zero_copy)
         except ClientDisconnected:
             raise
         except Exception as error:
-            return fault(error)
+            return self._fault(error, scope, ids)
 
-    def _fault(self, error: S3Error, scope: Mapping[str, Any], ids: Ids) -> Answer:
+    def _fault(self, error: Exception, scope: Mapping[str, Any], ids: Ids) -> Answer:
+        if not isinstance(error, S3Error):
+            _log.error("request %s: %s %r failed", ids.request, scope["method"], scope["raw_path"], exc_info=error)
+            error = S3Error("InternalError")
         resource = scope["raw_path"].decode("latin-1")
         return error_answer(error, resource=resource, ids=ids, head=scope["method"] == "HEAD")
 
@@ -91,7 +94,11 @@ class Pipeline:
         require = partial(authorize, caller, read_only=gateway.read_only)
         require(op.permission(request.query), bucket, target.key)
         call = Call(request, caller, bucket, gateway.storage, body, who.payload, gateway.rules, require)
-        args = await op.binder.bind(target.bucket, target.key, request, read=partial(read_document, call))
+        if op.binder.document is None:
+            args = op.binder.bind(target.bucket, target.key, request)
+        else:
+            read = partial(read_document, call)
+            args = await op.binder.bind_document(target.bucket, target.key, request, read=read)
         return await op.handler(call, args)
 
     async def _find_bucket(self, op: Operation, name: str, headers: Mapping[str, str]) -> Bucket | None:

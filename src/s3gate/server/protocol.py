@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from s3gate.core.clock import http_date, now_ns
 from s3gate.core.errors import S3Error
+from s3gate.server.cycle import PIECES, ZERO_COPY, PiecesCycle, SendingCycle, adopt, missing_parts
+from s3gate.server.file_sender import FileSender
 from s3gate.server.ids import host_id, new_request_id
 from s3gate.server.render import SERVER
 from s3gate.xml.errors import render_error
 
-__all__ = ["MAX_HEAD", "GatewayProtocol"]
+__all__ = ["MAX_HEAD", "GatewayProtocol", "protocol_class"]
 
 _log = logging.getLogger(__name__)
 
@@ -29,14 +33,23 @@ _LINGER_SECONDS = 1.0
 # How long a client may take from the first byte of a connection or a head to the end of the head.
 _HEAD_SECONDS = 30.0
 
+# How many downloads can wait for a disk at once.
+_DISK_THREADS = 32
+
 _FRAMING = (b"content-length", b"transfer-encoding")
 
 
 class GatewayProtocol(HttpToolsProtocol):
     """A connection. What it refuses by itself is answered with an S3 error and ends the connection.
 
-    Requests that came whole before get their own answers first, in order.
+    Requests that came whole before get their own answers first, in order. The class attributes choose the ways of large
+    bodies, see `protocol_class`.
     """
+
+    cycle_class: type[SendingCycle] | None = None
+    extensions: Mapping[str, object] = {}
+    executor: Executor
+    sender: FileSender | None = None
 
     _in_head = False
     _in_body = False
@@ -51,11 +64,16 @@ class GatewayProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client has connected; it does not get the connection for nothing."""
         super().connection_made(transport)
+        if self.scheme != "http":
+            # What is encrypted passes through this process.
+            self.extensions = {name: value for name, value in self.extensions.items() if name != ZERO_COPY}
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone."""
         self._head_has_come()
+        if self.sender is not None:
+            self.sender.abandon()
         super().connection_lost(exc)
 
     def _expect_head(self) -> None:
@@ -101,6 +119,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._trailer_bytes = 0
         self._expect_head()
         super().on_message_begin()
+        self.scope["extensions"] = self.extensions  # type: ignore[typeddict-item]
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """The parser: a header, or a field behind a body in chunks.
@@ -124,10 +143,19 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._fault is not None:
             raise self._fault
         super().on_headers_complete()
+        if self.cycle_class is not None:
+            adopt(self.cycle, self.cycle_class, self)
         self._in_body = True
         if self.parser.should_upgrade():
             # No other protocol is spoken here, and the parser stops behind a request that asks for one.
             self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        """The parser: bytes of a body."""
+        if not isinstance(self.cycle, PiecesCycle):
+            super().on_body(body)
+        elif not self.cycle.response_complete:
+            self.cycle.take(body)
 
     def on_message_complete(self) -> None:
         """The parser: a request has come whole."""
@@ -213,12 +241,13 @@ _METHODS = (
     "on_message_begin",
     "on_header",
     "on_headers_complete",
+    "on_body",
     "on_message_complete",
     "on_response_complete",
     "send_400_response",
     "_unsupported_upgrade_warning",
 )
-_ATTRIBUTES = ("url", "headers", "cycle", "transport", "parser", "loop", "flow", "pipeline")
+_ATTRIBUTES = ("url", "headers", "scope", "scheme", "cycle", "transport", "parser", "loop", "flow", "pipeline")
 
 
 def _missing() -> list[str]:
@@ -230,3 +259,25 @@ def _missing() -> list[str]:
 if _missing():
     _log.warning("uvicorn has changed (%s): header sections are not bounded", ", ".join(_missing()))
     GatewayProtocol = HttpToolsProtocol  # type: ignore[misc,assignment]
+
+
+def protocol_class(*, zero_copy: bool, pieces: bool) -> type[HttpToolsProtocol]:
+    """The protocol for a process.
+
+    `zero_copy`: the application may send ranges of files inside the kernel, but over TLS. `pieces`: it gets bodies in
+    pieces, not joined. Both are announced as extensions in the scope, see `server.cycle`. A release of uvicorn that
+    has not what they build on does without them.
+    """
+    if not (zero_copy or pieces) or GatewayProtocol is HttpToolsProtocol:
+        return GatewayProtocol
+    lacking = missing_parts()
+    if lacking:
+        _log.warning("uvicorn has changed (%s): large bodies take the slow way", ", ".join(lacking))
+        return GatewayProtocol
+    extensions: dict[str, object] = {name: {} for name, wanted in ((ZERO_COPY, zero_copy), (PIECES, pieces)) if wanted}
+    attributes = {
+        "cycle_class": PiecesCycle if pieces else SendingCycle,
+        "extensions": extensions,
+        "executor": ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="s3gate-send"),
+    }
+    return type("GatewayProtocol", (GatewayProtocol,), attributes)

@@ -14,12 +14,13 @@ from s3gate.core.errors import S3Error
 from s3gate.operations.binding import header_bytes
 from s3gate.operations.result import Content, Result
 from s3gate.server.body import Receive, RequestBody
+from s3gate.server.cycle import ZERO_COPY
 from s3gate.server.ids import Ids
 from s3gate.storage.backend import ObjectReader
 from s3gate.xml.errors import render_error
 from s3gate.xml.writer import DECLARATION
 
-__all__ = ["SERVER", "Answer", "Send", "error_answer", "open_answer", "send_answer", "send_at_once"]
+__all__ = ["SERVER", "Answer", "Send", "error_answer", "late_answer", "open_answer", "send_answer", "send_at_once"]
 
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
@@ -28,6 +29,8 @@ SERVER = b"s3gate"
 _XML = (b"content-type", b"application/xml")
 # Up to this many bytes an object is read at once and sent in one piece.
 _ONE_PIECE = 256 << 10
+# How much of a file goes out only once it is certain that what went before was of one state.
+_TAIL = 16 << 10
 _BODILESS = (204, 304)
 # How often a client that waits for a late document hears that the work goes on.
 _KEEP_ALIVE_SECONDS = 10.0
@@ -35,33 +38,44 @@ _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """An answer that can be sent: its first bytes are at hand, `rest` is what follows, `reader` is to be closed."""
+    """An answer that can be sent: its first bytes are at hand, `rest` is what follows, `reader` is to be closed.
+
+    With `file` the body is that range of an object, which the HTTP server takes from its file.
+    """
 
     status: int
     headers: Headers
     body: Buffer = b""
     rest: AsyncIterator[Buffer] | None = None
     reader: ObjectReader | None = None
+    file: Content | None = None
 
 
-async def open_answer(result: Result, *, head: bool, fault: Callable[[Exception], bytes]) -> Answer:
+def late_answer(result: Result, *, fault: Callable[[Exception], bytes]) -> Answer:
+    """The answer of a request whose document takes long: it begins at once.
+
+    `fault` makes the document of an error, which comes too late for a status of its own.
+    """
+    if result.late is None:
+        raise ValueError("this result is not late")
+    rest = _late_document(asyncio.ensure_future(result.late), fault)
+    return Answer(result.status, [*_encoded(result.headers.items()), _XML], DECLARATION.encode(), rest)
+
+
+async def open_answer(result: Result, *, head: bool, zero_copy: bool = False) -> Answer:
     """The answer to a request that went well. What fails here can still be told as an error.
 
-    `head`: the request was a HEAD, whose handler gives the content-length that a GET would have. `fault` makes the
-    document of an error that comes too late for a status of its own.
+    `head`: the request was a HEAD, whose handler gives the content-length that a GET would have. `zero_copy`: the HTTP
+    server can send from files.
     """
-    headers = _encoded(result.headers.items())
-    if result.late is not None:
-        declaration = DECLARATION.encode()
-        rest = _late_document(asyncio.ensure_future(result.late), fault)
-        return Answer(result.status, [*headers, _XML], declaration, rest)
-    if result.content is not None:
-        return await _open_content(result.status, headers, result.content, head=head)
+    headers, content = _encoded(result.headers.items()), result.content
+    body = result.document or b""
+    if "content-length" not in result.headers and result.status not in _BODILESS:
+        headers.append((b"content-length", b"%d" % (len(body) if content is None else content.length)))
+    if content is not None:
+        return await _open_content(result.status, headers, content, head=head, zero_copy=zero_copy)
     if result.document is not None:
         headers.append(_XML)
-    body = result.document or b""
-    if result.status not in _BODILESS and "content-length" not in result.headers:
-        headers.append((b"content-length", b"%d" % len(body)))
     return Answer(result.status, headers, b"" if head or result.status in _BODILESS else body)
 
 
@@ -80,15 +94,16 @@ async def _late_document(work: asyncio.Future[bytes], fault: Callable[[Exception
     yield document.removeprefix(DECLARATION.encode())
 
 
-async def _open_content(status: int, headers: Headers, content: Content, *, head: bool) -> Answer:
+async def _open_content(status: int, headers: Headers, content: Content, *, head: bool, zero_copy: bool) -> Answer:
     reader, length = content.reader, content.length
-    headers = [(name, value) for name, value in headers if name != b"content-length"]
-    headers.append((b"content-length", b"%d" % length))
     try:
         if head or not length:
             body: Buffer = b""
         elif length <= _ONE_PIECE:
             body = await reader.read(content.start, length)
+        elif zero_copy and reader.file is not None:
+            reader.require_unchanged()
+            return Answer(status, headers, reader=reader, file=content)
         else:
             rest = reader.chunks(content.start, length)
             return Answer(status, headers, await anext(rest), rest, reader)
@@ -102,7 +117,10 @@ async def _open_content(status: int, headers: Headers, content: Content, *, head
 def _encoded(headers: Iterable[tuple[str, str]]) -> Headers:
     """Headers as bytes. RFC 9110 section 5.5: a control character in a field value is replaced by a space."""
     return [
-        (name.encode("ascii"), header_bytes(value if value.isprintable() else _CONTROLS.sub(" ", value)))
+        (
+            name.encode(),
+            value.encode() if value.isascii() and value.isprintable() else header_bytes(_CONTROLS.sub(" ", value)),
+        )
         for name, value in headers
     ]
 
@@ -125,10 +143,12 @@ async def send_answer(answer: Answer, *, ids: Ids, body: RequestBody, receive: R
     try:
         closes = body.ends_connection
         await send({"type": "http.response.start", "status": answer.status, "headers": _framed(answer, ids, closes)})
-        if answer.rest is None:
-            await send({"type": "http.response.body", "body": answer.body, "more_body": closes})
+        if answer.file is not None:
+            await _send_file(answer.file, more=closes, send=send)
+        elif answer.rest is not None:
+            await _send_rest(answer.body, answer.rest, more=closes, receive=receive, send=send)
         else:
-            await _send_rest(answer.body, answer.rest, receive=receive, send=send)
+            await send({"type": "http.response.body", "body": answer.body, "more_body": closes})
         if closes:
             await body.discard()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -156,7 +176,18 @@ def _framed(answer: Answer, ids: Ids, closes: bool) -> Headers:
     return headers
 
 
-async def _send_rest(first: Buffer, rest: AsyncIterator[Buffer], *, receive: Receive, send: Send) -> None:
+async def _send_file(content: Content, *, more: bool, send: Send) -> None:
+    """Have the HTTP server send an object from its file; the last bytes stay back if another program changed it."""
+    file = content.reader.file
+    end = content.start + content.length
+    tail = max(content.start, end - _TAIL)
+    first = {"file": file, "offset": content.start, "count": tail - content.start, "more_body": True}
+    await send({"type": ZERO_COPY, **first})
+    content.reader.require_unchanged()
+    await send({"type": ZERO_COPY, "file": file, "offset": tail, "count": end - tail, "more_body": more})
+
+
+async def _send_rest(first: Buffer, rest: AsyncIterator[Buffer], *, more: bool, receive: Receive, send: Send) -> None:
     """Send an object piece by piece; stop reading it when the client is gone, for sending says nothing of that."""
     gone = asyncio.create_task(_disconnected(receive))
     try:
@@ -165,7 +196,7 @@ async def _send_rest(first: Buffer, rest: AsyncIterator[Buffer], *, receive: Rec
             if gone.done():
                 return
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.body", "body": b"", "more_body": more})
     finally:
         gone.cancel()
 

@@ -13,17 +13,20 @@ from typing import Protocol
 import msgspec
 
 from s3gate.core.checksums import Buffer
-from s3gate.core.conditions import WriteCondition
+from s3gate.core.conditions import NO_CONDITION, WriteCondition
+from s3gate.core.errors import S3Error
 from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, Upload
 
 __all__ = [
     "Backend",
+    "Beside",
     "Deletion",
     "ListPage",
     "ListQuery",
     "Listed",
     "ListedVersion",
     "ObjectReader",
+    "Removal",
     "Stage",
     "StartError",
     "Swept",
@@ -39,6 +42,8 @@ class StartError(Exception):
 
 # Takes the next pieces of a body and gives what is to be stored: decoding and digests run inside it.
 Through = Callable[[list[Buffer]], list[Buffer]]
+# Looks at what is stored, at the same time: digests that take longer than storing it.
+Beside = Callable[[list[Buffer]], None]
 
 
 class ListQuery(msgspec.Struct, frozen=True):
@@ -55,7 +60,7 @@ class ListQuery(msgspec.Struct, frozen=True):
     limit: int = 1000
 
 
-class Listed(msgspec.Struct, frozen=True):
+class Listed(msgspec.Struct, frozen=True, gc=False):
     """A key and the record of its current version."""
 
     key: str
@@ -91,7 +96,7 @@ class VersionQuery(msgspec.Struct, frozen=True):
     limit: int = 1000
 
 
-class ListedVersion(msgspec.Struct, frozen=True):
+class ListedVersion(msgspec.Struct, frozen=True, gc=False):
     """A version or delete marker (`record.delete_marker`) of a key; `latest` for the newest one of its key."""
 
     key: str
@@ -120,6 +125,14 @@ class Deletion(msgspec.Struct, frozen=True):
     delete_marker: bool = False
 
 
+class Removal(msgspec.Struct, frozen=True):
+    """What is to be deleted: an object, or one version of it, if it meets a condition."""
+
+    key: str
+    condition: WriteCondition = NO_CONDITION
+    version_id: str | None = None
+
+
 class Swept(msgspec.Struct, frozen=True):
     """What a sweep put right: how many things, by the kind of what was left behind. Empty: nothing was to be done."""
 
@@ -139,6 +152,16 @@ class ObjectReader(Protocol):
     def chunks(self, start: int, length: int) -> AsyncIterator[Buffer]:
         """The same bytes in pieces of bounded size."""
 
+    @property
+    def file(self) -> int | None:
+        """The descriptor of a plain file that holds exactly these bytes, so that the kernel can send them; else None.
+
+        Whoever sends from it calls `require_unchanged` before the last bytes go out.
+        """
+
+    def require_unchanged(self) -> None:
+        """Raise InternalError when the bytes are no longer those that were opened."""
+
     async def close(self) -> None:
         """Let go; a second call does nothing."""
 
@@ -150,8 +173,13 @@ class Stage(Protocol):
     def size(self) -> int:
         """Bytes stored so far."""
 
-    async def write(self, pieces: list[Buffer], through: Through) -> None:
-        """Append what `through(pieces)` gives. Runs it once, in order, off the event loop where the work is long."""
+    async def write(self, pieces: list[Buffer], through: Through, beside: Beside | None = None) -> None:
+        """Append what `through(pieces)` gives, and give the same to `beside`.
+
+        Each runs once for each call, in the order of the calls, off the event loop where the work is long. A call may
+        be made before the one before it has returned; then `through` of the later and `beside` of the earlier can run
+        at the same time.
+        """
 
     async def copy(self, source: ObjectReader, start: int, length: int) -> None:
         """Append bytes of an object of the same backend, without moving them through this process where it can."""
@@ -172,6 +200,13 @@ class Backend(Protocol):
         Nothing that is in use is touched, and nothing that is served changes. May be called at any time and in every
         process; one at a time does the work, for the others there is nothing to be done. What cannot be cleared is
         logged and stays for the next sweep.
+        """
+
+    async def hash_foreign_files(self) -> int:
+        """Give files of other programs the MD5 of their contents as ETag, slowly, while requests are served.
+
+        Gives how many. A file that changes meanwhile, has changed just now, or cannot be written is left as it is. May
+        be called at any time and in every process; one at a time does the work, and goes on where the last one ended.
         """
 
     # --- buckets
@@ -260,6 +295,13 @@ class Backend(Protocol):
         id.
         """
 
+    async def delete_objects(self, bucket: Bucket, removals: Sequence[Removal]) -> list[Deletion | S3Error]:
+        """Remove many. For each, in their order, what delete_object gives or the S3Error it raises.
+
+        Each is decided by itself, and what is wrong with one never fails the others; those of one key are done one
+        after the other. What many of them need to be durable is done once for all. Raises NoSuchBucket.
+        """
+
     async def list_versions(self, bucket: Bucket, query: VersionQuery) -> VersionPage:
         """A page of all versions and delete markers, the current ones among them."""
 
@@ -273,8 +315,19 @@ class Backend(Protocol):
     async def find_upload(self, bucket: Bucket, key: str, upload_id: str) -> Upload:
         """The upload under way with this id and key, else NoSuchUpload. Any text may be asked for."""
 
+    def stage_part(
+        self, bucket: Bucket, upload: Upload, number: int, length: int | None
+    ) -> AbstractAsyncContextManager[Stage]:
+        """A new stage for a part; what is not committed inside the `async with` is gone after it.
+
+        `length` is how many bytes there will be, None where the client has not said: a store may put them where they
+        belong in the object.
+        """
+
     async def commit_part(self, bucket: Bucket, upload: Upload, stage: Stage, part: Part) -> Part:
         """Make the staged bytes a part, in place of an earlier one of its number; `modified_ns` is set by the store.
+
+        The stage is one of stage_part for this very part, or any of stage().
 
         Raises NoSuchUpload when the upload has ended meanwhile.
         """
@@ -293,9 +346,20 @@ class Backend(Protocol):
         record: ObjectRecord,
         condition: WriteCondition,
     ) -> ObjectRecord:
-        """Join `parts` into the object at the upload's key and end the upload; as commit_object in every other way.
+        """Make `parts` the object at the upload's key and end the upload; as commit_object in every other way.
 
-        Raises InvalidPart when a part is no longer the one named. On any error the upload stands as it was.
+        Raises InvalidPart when a part is no longer the one named. On any error the upload stands as it was. Where the
+        upload has been completed meanwhile, as find_completed.
+        """
+
+    async def find_completed(
+        self, bucket: Bucket, key: str, upload_id: str, parts: Sequence[tuple[int, str]]
+    ) -> ObjectRecord:
+        """What an upload to `key` became that was completed with these parts (number, ETag), as it was answered then.
+
+        Known for a day, whatever has become of the object. Of its record there are ETag, size, time, checksum, version
+        id, sequence and upload id. Raises NoSuchUpload where the upload was not completed, to another key or with
+        other parts. Any text may be asked for.
         """
 
     async def abort_upload(self, bucket: Bucket, upload: Upload) -> None:

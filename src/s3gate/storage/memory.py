@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,16 +16,19 @@ from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, Upload
 from s3gate.storage.backend import (
+    Beside,
     Deletion,
     ListPage,
     ListQuery,
     ObjectReader,
+    Removal,
     Stage,
     Swept,
     Through,
     VersionPage,
     VersionQuery,
 )
+from s3gate.storage.completions import KEPT_NS, Completion
 from s3gate.storage.memory_versions import Version, Versions
 
 __all__ = ["MemoryBackend"]
@@ -43,6 +47,14 @@ class _BucketState:
     bucket: Bucket
     objects: Versions = field(default_factory=Versions)
     uploads: dict[str, _UploadState] = field(default_factory=dict)
+    completed: dict[str, Completion] = field(default_factory=dict)
+
+    def forget(self, before_ns: int) -> list[str]:
+        """Forget the completions of objects made before a time."""
+        old = [each for each, done in self.completed.items() if done.record.modified_ns < before_ns]
+        for upload_id in old:
+            del self.completed[upload_id]
+        return ["old completion"] * len(old)
 
     def commit(self, key: str, record: ObjectRecord, data: bytes, condition: WriteCondition) -> ObjectRecord:
         return self.objects.commit(self.bucket.versioning, key, record, data, condition)
@@ -66,6 +78,13 @@ class _Reader:
         for at in range(start, start + length, _CHUNK):
             yield await self.read(at, min(_CHUNK, start + length - at))
 
+    @property
+    def file(self) -> None:
+        return None
+
+    def require_unchanged(self) -> None:
+        """Nobody can change these bytes."""
+
     async def close(self) -> None:
         """Nothing is held but memory."""
 
@@ -78,9 +97,12 @@ class _Stage:
     def size(self) -> int:
         return len(self.data)
 
-    async def write(self, pieces: list[Buffer], through: Through) -> None:
-        for piece in through(pieces):
+    async def write(self, pieces: list[Buffer], through: Through, beside: Beside | None = None) -> None:
+        stored = through(pieces)
+        for piece in stored:
             self.data += piece
+        if beside is not None:
+            beside(stored)
 
     async def copy(self, source: ObjectReader, start: int, length: int) -> None:
         self.data += await source.read(start, length)
@@ -109,8 +131,13 @@ class MemoryBackend:
         """Nothing is held open; what was stored is there after another start."""
 
     async def sweep(self) -> Swept:
-        """A process that is killed takes all of this along: it leaves nothing behind."""
-        return Swept()
+        """A process that is killed takes all of this along; completions are forgotten when they are a day old."""
+        counts = Counter(kind for state in self._buckets.values() for kind in state.forget(now_ns() - KEPT_NS))
+        return Swept(dict(counts))
+
+    async def hash_foreign_files(self) -> int:
+        """No other program can reach what is stored here."""
+        return 0
 
     # --- buckets
     async def list_buckets(self) -> list[Bucket]:
@@ -184,6 +211,17 @@ class MemoryBackend:
         state = self._bucket(bucket.name)
         return state.objects.delete(state.bucket.versioning, key, version_id, condition)
 
+    async def delete_objects(self, bucket: Bucket, removals: Sequence[Removal]) -> list[Deletion | S3Error]:
+        """Remove many, each by itself."""
+        self._bucket(bucket.name)
+        done: list[Deletion | S3Error] = []
+        for each in removals:
+            try:
+                done.append(await self.delete_object(bucket, each.key, each.condition, each.version_id))
+            except S3Error as error:
+                done.append(error)
+        return done
+
     async def list_versions(self, bucket: Bucket, query: VersionQuery) -> VersionPage:
         """A page of all versions and delete markers."""
         return self._bucket(bucket.name).objects.list_versions(query)
@@ -200,6 +238,12 @@ class MemoryBackend:
     async def find_upload(self, bucket: Bucket, key: str, upload_id: str) -> Upload:
         """The upload under way with this id and key, else NoSuchUpload."""
         return self._upload(bucket, key, upload_id).upload
+
+    @asynccontextmanager
+    async def stage_part(self, bucket: Bucket, upload: Upload, number: int, length: int | None) -> AsyncIterator[Stage]:
+        """A new stage."""
+        self._bucket(bucket.name)
+        yield _Stage()
 
     async def commit_part(self, bucket: Bucket, upload: Upload, stage: Stage, part: Part) -> Part:
         """Make the staged bytes a part, in place of an earlier one of its number."""
@@ -228,6 +272,9 @@ class MemoryBackend:
         condition: WriteCondition,
     ) -> ObjectRecord:
         """Join `parts` into the object at the upload's key and end the upload."""
+        named = [(part.number, part.etag) for part in parts]
+        if upload.id in self._bucket(bucket.name).completed:
+            return await self.find_completed(bucket, upload.key, upload.id, named)
         stored = self._upload(bucket, upload.key, upload.id).parts
         data = bytearray()
         for part in parts:
@@ -238,8 +285,18 @@ class MemoryBackend:
             data += piece
         state = self._bucket(bucket.name)
         committed = state.commit(upload.key, record, bytes(data), condition)
+        state.completed[upload.id] = Completion.of(upload.key, named, committed)
         del state.uploads[upload.id]
         return committed
+
+    async def find_completed(
+        self, bucket: Bucket, key: str, upload_id: str, parts: Sequence[tuple[int, str]]
+    ) -> ObjectRecord:
+        """What an upload became, for the same key and parts, else NoSuchUpload."""
+        found = self._bucket(bucket.name).completed.get(upload_id)
+        if found is None:
+            raise S3Error("NoSuchUpload", UploadId=upload_id)
+        return found.again(key, parts)
 
     async def abort_upload(self, bucket: Bucket, upload: Upload) -> None:
         """End the upload and remove its parts, else NoSuchUpload."""

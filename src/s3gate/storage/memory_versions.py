@@ -33,11 +33,10 @@ class _Cursor:
         self._keys = keys
         self._at = at
 
-    def next(self) -> bytes | None:
-        if self._at == len(self._keys):
-            return None
-        self._at += 1
-        return self._keys[self._at - 1]
+    def take(self, limit: int) -> list[bytes]:
+        taken = self._keys[self._at : self._at + limit]
+        self._at += len(taken)
+        return taken
 
     def skip(self, prefix: bytes) -> None:
         # Keys cut to the prefix's length are still in order, and those that begin with it are then equal to it.
@@ -106,7 +105,9 @@ class Versions:
         """See Backend.list_versions."""
         at = bisect_left(self._keys, max(query.after_key.encode(), query.prefix.encode()))
         return collect_versions(
-            _Cursor(self._keys, at), query, lambda key: [version.record for version in self._by_key[key]]
+            _Cursor(self._keys, at),
+            query,
+            lambda keys: [[version.record for version in self._by_key[key]] for key in keys],
         )
 
     def _get(self, key: str, version_id: str | None) -> Version | None:

@@ -63,11 +63,18 @@ def _encoder(query: ListingQuery) -> Callable[[str], str]:
     return encode_key if query.url_encoded else escape
 
 
-def _owner(record: ObjectRecord, fallback: Owner | None) -> str:
-    return owner("Owner", record.owner or fallback) if fallback else ""
+class _Owners(dict[Owner | None, str]):
+    """The Owner element of each owner, written once; `fallback` stands for None, and None leaves owners out."""
+
+    def __init__(self, fallback: Owner | None) -> None:
+        self._fallback = fallback
+
+    def __missing__(self, who: Owner | None) -> str:
+        text = self[who] = owner("Owner", who or self._fallback) if self._fallback else ""
+        return text
 
 
-def _body(record: ObjectRecord, fallback: Owner | None) -> str:
+def _body(record: ObjectRecord, owners: _Owners) -> str:
     """What the entries of all listings say of an object behind its key."""
     checksum = record.checksum
     kinds = (
@@ -77,13 +84,14 @@ def _body(record: ObjectRecord, fallback: Owner | None) -> str:
     )
     return (
         f"<LastModified>{iso_date(record.modified_ns)}</LastModified><ETag>&quot;{escape(record.etag)}&quot;</ETag>"
-        f"{kinds}<Size>{record.size}</Size>{_owner(record, fallback)}"
+        f"{kinds}<Size>{record.size}</Size>{owners[record.owner]}"
         f"<StorageClass>{record.storage_class}</StorageClass>"
     )
 
 
 def _contents(page: ListingPage, encode: Callable[[str], str]) -> Iterable[str]:
-    return [f"<Contents><Key>{encode(key)}</Key>{_body(record, page.owner)}</Contents>" for key, record in page.objects]
+    owners = _Owners(page.owner)
+    return [f"<Contents><Key>{encode(key)}</Key>{_body(record, owners)}</Contents>" for key, record in page.objects]
 
 
 def _prefixes(page: ListingPage | VersionsPage, encode: Callable[[str], str]) -> Iterable[str]:
@@ -140,15 +148,15 @@ def list_bucket_result_v2(
     )
 
 
-def _version(key: str, record: ObjectRecord, *, latest: bool, owner: Owner) -> str:
+def _version(key: str, record: ObjectRecord, *, latest: bool, owners: _Owners) -> str:
     which = (
         f"<Key>{key}</Key><VersionId>{escape(record.version_id)}</VersionId>"
         f"<IsLatest>{'true' if latest else 'false'}</IsLatest>"
     )
     if not record.delete_marker:
-        return f"<Version>{which}{_body(record, owner)}</Version>"
+        return f"<Version>{which}{_body(record, owners)}</Version>"
     modified = iso_date(record.modified_ns)
-    return f"<DeleteMarker>{which}<LastModified>{modified}</LastModified>{_owner(record, owner)}</DeleteMarker>"
+    return f"<DeleteMarker>{which}<LastModified>{modified}</LastModified>{owners[record.owner]}</DeleteMarker>"
 
 
 def list_versions_result(
@@ -163,6 +171,7 @@ def list_versions_result(
     Markers are pairs of key and version id; those of `next_markers` are left out where they are empty.
     """
     encode = _encoder(query)
+    owners = _Owners(page.owner)
     return document(
         "ListVersionsResult",
         _echo(query, page, encode),
@@ -170,6 +179,6 @@ def list_versions_result(
         element("VersionIdMarker", markers[1]),
         _optional("NextKeyMarker", next_markers[0], encode),
         _optional("NextVersionIdMarker", next_markers[1], escape),
-        *(_version(encode(key), record, latest=latest, owner=page.owner) for key, record, latest in page.versions),
+        *(_version(encode(key), record, latest=latest, owners=owners) for key, record, latest in page.versions),
         *_prefixes(page, encode),
     )

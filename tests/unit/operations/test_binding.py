@@ -66,7 +66,7 @@ def bind(
         asked.append((limit, checksums))
         return body
 
-    bound = asyncio.run(Binder(args).bind("b", "k/ä", Wire("PUT", "/b/k", query, headers), read=read))
+    bound = asyncio.run(Binder(args).bind_document("b", "k/ä", Wire("PUT", "/b/k", query, headers), read=read))
     return bound, asked
 
 

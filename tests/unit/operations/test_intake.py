@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
-from collections.abc import Mapping
+import random
+from collections.abc import AsyncIterator, Mapping
 from functools import partial
 
 import pytest
+import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,12 +18,15 @@ from s3gate.auth.chunked import PlainDecoder
 from s3gate.auth.payload import Payload
 from s3gate.core.checksums import ALGORITHMS, Algorithm, Buffer
 from s3gate.core.errors import S3Error
+from s3gate.core.etags import EtagKind
 from s3gate.core.wire import Wire
-from s3gate.operations.call import Call
+from s3gate.operations.call import Call, Rules
 from s3gate.operations.intake import MAX_PUT_BYTES, Intake, object_intake, read_document, receive
+from s3gate.storage.backend import Beside, ObjectReader, Through
 from s3gate.storage.memory import MemoryBackend
-from support.operations import BodyOf, call_of
+from support.operations import ALICE, BodyOf, call_of
 
+MIB = 1 << 20
 DATA = b"The quick brown fox"
 
 
@@ -44,12 +49,12 @@ def value(algorithm: Algorithm, data: bytes) -> str:
     return base64.b64encode(digest.digest()).decode()
 
 
-def call(data: bytes = DATA, *, payload: Payload | None = None, **headers: str) -> Call:
+def call(data: bytes = DATA, *, payload: Payload | None = None, rules: Rules | None = None, **headers: str) -> Call:
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     if payload is None:
         payload = Payload(partial(PlainDecoder, None, ""), len(data))
     body = BodyOf(data, batch=5)
-    return call_of(Wire("PUT", "/b/k", "", named), body, storage=MemoryBackend(), payload=payload)
+    return call_of(Wire("PUT", "/b/k", "", named), body, storage=MemoryBackend(), payload=payload, rules=rules)
 
 
 def taken(call: Call, intake: Intake) -> bytes:
@@ -59,8 +64,11 @@ def taken(call: Call, intake: Intake) -> bytes:
         class Stage:
             size = 0
 
-            async def write(self, batch: list[Buffer], through: object) -> None:
-                pieces.extend(intake(batch))
+            async def write(self, batch: list[Buffer], through: Through, beside: Beside | None = None) -> None:
+                decoded = through(batch)
+                pieces.extend(decoded)
+                if beside is not None:
+                    beside(decoded)
 
             async def copy(self, source: object, start: int, length: int) -> None:
                 raise NotImplementedError
@@ -106,20 +114,85 @@ def test_content_md5_is_verified() -> None:
     assert refusal(call(content_md5=bad)).code == "BadDigest"
 
 
-def test_content_md5_is_verified_where_no_entity_tag_is_wanted() -> None:
-    request = call(content_md5=base64.b64encode(hashlib.md5(b"").digest()).decode())
-    intake = object_intake(request, md5=False)
-    with pytest.raises(S3Error) as caught:
-        taken(request, intake)
-    assert caught.value.code == "BadDigest"
+@pytest.mark.parametrize("kind", ["xxhash", "none"])
+def test_content_md5_is_verified_where_the_entity_tag_is_none(kind: EtagKind) -> None:
+    request = call(rules=Rules(checksum_type=kind), content_md5=base64.b64encode(hashlib.md5(b"").digest()).decode())
+    assert refusal(request).code == "BadDigest"
 
 
-def test_without_an_md5_there_is_no_entity_tag() -> None:
-    request = call()
-    intake = object_intake(request, md5=False)
+def test_an_entity_tag_by_xxhash_needs_no_md5() -> None:
+    request = call(rules=Rules(checksum_type="xxhash"))
+    intake = object_intake(request)
     taken(request, intake)
-    with pytest.raises(LookupError):
-        _ = intake.etag
+    assert intake.etag == xxhash.xxh3_128_hexdigest(DATA) + "-x1"
+    assert intake.beside is None
+
+
+def test_a_large_body_is_received_while_it_is_stored_and_comes_out_in_order() -> None:
+    """Each digest takes in every batch once and in order, whatever the store runs at the same time."""
+    data = random.Random(1).randbytes(5 * MIB + 1)
+    batches = [[data[at : at + MIB]] for at in range(0, len(data), MIB)]
+    steps = asyncio.Lock(), asyncio.Lock()
+    stored: list[bytes] = []
+    most = 0
+
+    class Body:
+        async def batches(self) -> AsyncIterator[list[Buffer]]:
+            for batch in batches:
+                await asyncio.sleep(0.001)
+                yield list(batch)
+
+    class Stage:
+        size = 0
+
+        async def write(self, batch: list[Buffer], through: Through, beside: Beside | None = None) -> None:
+            nonlocal most
+            self.size += 1
+            most = max(most, self.size)
+            async with steps[0]:
+                decoded = through(batch)
+                stored.extend(bytes(piece) for piece in decoded)
+                await asyncio.sleep(0.005)
+            if beside is not None:
+                async with steps[1]:
+                    await asyncio.sleep(0.005)
+                    beside(decoded)
+            self.size -= 1
+
+        async def copy(self, source: ObjectReader, start: int, length: int) -> None:
+            raise NotImplementedError
+
+    payload = Payload(partial(PlainDecoder, None, ""), len(data))
+    request = call_of(Wire("PUT", "/b/k", "", {}), Body(), storage=MemoryBackend(), payload=payload)
+    intake = object_intake(request)
+    asyncio.run(receive(request, Stage(), intake))
+
+    assert b"".join(stored) == data
+    assert intake.etag == hashlib.md5(data).hexdigest()
+    assert 2 <= most <= 3
+
+
+@pytest.mark.parametrize("overlap", [False, True])
+def test_a_batch_that_is_refused_ends_the_intake_though_the_client_sends_no_more(overlap: bool) -> None:
+    class Body:
+        async def batches(self) -> AsyncIterator[list[Buffer]]:
+            yield [b"x" * MIB]
+            yield [b"x" * MIB]
+            await asyncio.Event().wait()
+
+    payload = Payload(partial(PlainDecoder, MIB, ""), MIB)
+    rules = Rules(overlap_uploads=overlap)
+    wire = Wire("PUT", "/b/k", "", {})
+    request = call_of(wire, Body(), storage=MemoryBackend(), payload=payload, rules=rules)
+
+    async def run() -> None:
+        bucket = await request.storage.create_bucket("b", ALICE, "us-east-1")
+        async with request.storage.stage(bucket) as stage:
+            await receive(request, stage, object_intake(request))
+
+    with pytest.raises(S3Error) as caught:
+        asyncio.run(run())
+    assert caught.value.code == "IncompleteBody"
 
 
 def trailed(trailers: Mapping[str, str], *announced: str) -> Call:

@@ -8,11 +8,13 @@ import hashlib
 from collections.abc import Sequence
 
 import pytest
+from msgspec.structs import replace
 
 from s3gate.core.checksums import ALGORITHMS, combine, composite
+from s3gate.core.names import new_upload_id
 from s3gate.identity.model import Caller
 from s3gate.operations import completion
-from s3gate.operations.completion import MIN_PART_BYTES, multipart_etag
+from s3gate.operations.completion import MIN_PART_BYTES
 from support.operations import ALICE, BOB, Bench, md5, texts
 
 FULL = b"a" * MIN_PART_BYTES
@@ -139,7 +141,20 @@ async def test_a_client_that_did_not_hear_the_answer_may_ask_again(bench: Bench)
     assert second.document == first.document
     assert (await bench.fails("POST", "/b/k", f"uploadId={upload_id}", body=named(etags[1:]))).code == "NoSuchUpload"
     await bench("PUT", "/b/k", body=b"other")
-    assert (await bench.fails("POST", "/b/k", f"uploadId={upload_id}", body=named(etags))).code == "NoSuchUpload"
+    assert (await bench("POST", "/b/k", f"uploadId={upload_id}", body=named(etags))).document == first.document
+    assert (await bench.fails("POST", "/b/other", f"uploadId={upload_id}", body=named(etags))).code == "NoSuchUpload"
+    assert await bench.content("/b/k") == b"other"
+
+
+async def test_an_id_that_was_never_an_upload_is_none_whatever_lies_at_the_key(bench: Bench) -> None:
+    """An object may have come with the record of an upload to another store."""
+    upload_id, etags = await begun(bench)
+    await bench("POST", "/b/k", f"uploadId={upload_id}", body=named(etags))
+    stranger = new_upload_id()
+    bucket = await bench.storage.find_bucket("b")
+    await bench.storage.update_object(bucket, "k", lambda record: replace(record, upload_id=stranger))
+    for each in (stranger, "", "x"):
+        assert (await bench.fails("POST", "/b/k", f"uploadId={each}", body=named(etags))).code == "NoSuchUpload"
 
 
 async def test_an_object_that_takes_long_to_assemble_is_answered_late(
@@ -471,10 +486,3 @@ async def test_no_uploads_may_be_asked_for(bench: Bench) -> None:
     await create(bench)
     page = await bench("GET", "/b", "uploads&max-uploads=0")
     assert (texts(page, "Upload"), texts(page, "IsTruncated")) == ([], ["false"])
-
-
-def test_the_etag_of_an_object_in_parts_is_the_md5_of_md5s() -> None:
-    # Of "a" and "b", as md5sum and xxd compute it.
-    assert (
-        multipart_etag([md5(b"a"), md5(b"b")]) == hashlib.md5(bytes.fromhex(md5(b"a") + md5(b"b"))).hexdigest() + "-2"
-    )

@@ -11,7 +11,7 @@ from s3gate.core.errors import S3Error
 from s3gate.operations.result import Content, Result
 from s3gate.server import render
 from s3gate.server.ids import Ids, new_request_id
-from s3gate.server.render import Answer, error_answer, open_answer
+from s3gate.server.render import Answer, error_answer, late_answer, open_answer
 from s3gate.xml.errors import render_error
 from s3gate.xml.writer import document, element
 from support.sample_operations import Reader
@@ -20,7 +20,7 @@ IDS = Ids("0123456789ABCDEF", "host")
 
 
 def opened(result: Result, *, head: bool = False) -> Answer:
-    return asyncio.run(open_answer(result, head=head, fault=lambda error: b"<Error/>"))
+    return asyncio.run(open_answer(result, head=head))
 
 
 def headers(answer: Answer) -> dict[str, str]:
@@ -54,7 +54,7 @@ def test_a_large_object_is_opened_with_its_first_chunk_only() -> None:
     reader = Reader(1 << 20)
 
     async def run() -> None:
-        answer = await open_answer(Result(content=Content(reader, 0, 1 << 20)), head=False, fault=lambda error: b"")
+        answer = await open_answer(Result(content=Content(reader, 0, 1 << 20)), head=False)
         assert (len(answer.body), reader.chunks_given, reader.closed) == (reader.chunk, 1, 0)
 
     asyncio.run(run())
@@ -127,7 +127,7 @@ def test_a_late_document_keeps_the_client_waiting_with_white_space(
             assert isinstance(error, S3Error)
             return render_error(error, "/", "R", "H")
 
-        answer = await open_answer(Result(late=work()), head=False, fault=fault)
+        answer = late_answer(Result(late=work()), fault=fault)
         pieces = [bytes(answer.body)]
         assert answer.rest is not None
         async for piece in answer.rest:

@@ -29,11 +29,10 @@ class Walk:
         self.given: list[str] = []
         self.skipped: list[str] = []
 
-    def next(self) -> bytes | None:
-        if not self.left:
-            return None
-        self.given.append(self.left[0].decode())
-        return self.left.pop(0)
+    def take(self, limit: int) -> list[bytes]:
+        taken, self.left = self.left[:limit], self.left[limit:]
+        self.given += [key.decode() for key in taken]
+        return taken
 
     def skip(self, prefix: bytes) -> None:
         self.skipped.append(prefix.decode())
@@ -59,7 +58,7 @@ def test_keys_with_the_delimiter_behind_the_prefix_become_one_common_prefix() ->
     assert (page.truncated, page.last, page.last_is_prefix) == (False, "p/d", False)
 
 
-def test_a_common_prefix_is_given_without_reading_the_keys_below_it_or_their_records() -> None:
+def test_of_the_keys_below_a_common_prefix_few_are_walked_and_none_is_loaded() -> None:
     loaded: list[str] = []
 
     def load(names: list[str]) -> list[ObjectRecord | None]:
@@ -67,11 +66,11 @@ def test_a_common_prefix_is_given_without_reading_the_keys_below_it_or_their_rec
         return load_all(names)
 
     query = ListQuery(delimiter="/")
-    walk = Walk(["a/1", "a/2", "a/3", "b"], query)
+    walk = Walk([*(f"a/{n:03}" for n in range(1000)), "b", *(f"c/{n:03}" for n in range(1000))], query)
     page = collect(walk, query, load)
-    assert page.prefixes == ["a/"]
-    assert walk.given == ["a/1", "b"]
-    assert walk.skipped == ["a/"]
+    assert page.prefixes == ["a/", "c/"]
+    assert len(walk.given) < 50
+    assert walk.skipped == ["a/", "c/"]
     assert loaded == ["b"]
 
 
@@ -105,10 +104,10 @@ def test_what_follows_behind_the_prefix_does_not_truncate_a_page() -> None:
 
 def test_keys_below_past_are_neither_given_nor_walked() -> None:
     query = ListQuery(delimiter="/", after="a/", past="a/")
-    walk = Walk(["a/1", "a/2", "b"], query)
+    walk = Walk([*(f"a/{n:03}" for n in range(1000)), "b"], query)
     page = collect(walk, query, load_all)
     assert (names_of(page), page.prefixes) == (["b"], [])
-    assert walk.given == ["a/1", "b"]
+    assert len(walk.given) < 50
 
 
 @pytest.mark.parametrize("limit", [0, -1])
@@ -145,9 +144,10 @@ def test_the_walk_ends_at_the_entry_that_decides() -> None:
 
 def test_the_walk_ends_at_the_first_key_behind_the_prefix() -> None:
     query = ListQuery(prefix="p")
-    walk = Walk(["p1", "q1", "q2"], query)
-    collect(walk, query, load_all)
-    assert walk.given == ["p1", "q1"]
+    walk = Walk(["p1", *(f"q{n:04}" for n in range(3000))], query)
+    page = collect(walk, query, load_all)
+    assert (names_of(page), page.truncated) == (["p1"], False)
+    assert len(walk.given) <= query.limit + 1
 
 
 def test_records_are_loaded_in_batches() -> None:
@@ -218,9 +218,9 @@ class Store:
         self.by_key = by_key
         self.loaded: list[str] = []
 
-    def load(self, key: str) -> list[ObjectRecord]:
-        self.loaded.append(key)
-        return self.by_key[key]
+    def load(self, keys: list[str]) -> list[list[ObjectRecord]]:
+        self.loaded += keys
+        return [self.by_key[key] for key in keys]
 
     def page(self, query: VersionQuery) -> VersionPage:
         self.walk = Walk(list(self.by_key), query)
@@ -241,12 +241,13 @@ def test_versions_of_a_key_follow_one_another_and_the_first_is_the_latest() -> N
     assert (page.truncated, page.last, page.last_version) == (False, "b", page.versions[-1].record.version_id)
 
 
-def test_versions_below_a_delimiter_become_one_common_prefix_and_one_key_of_them_is_loaded() -> None:
-    store = Store({"a": history(1), "p/1": history(3, 2), "p/2": history(4), "q": history(5)})
+def test_versions_below_a_delimiter_become_one_common_prefix_and_few_keys_of_them_are_loaded() -> None:
+    below = {f"p/{n:03}": history(3, 2) for n in range(500)}
+    store = Store({"a": history(1), **below, "q": history(5)})
     page = store.page(VersionQuery(delimiter="/"))
     assert ([each.key for each in page.versions], page.prefixes) == (["a", "q"], ["p/"])
     assert store.walk.skipped == ["p/"]
-    assert store.loaded == ["a", "p/1", "q"]
+    assert len(store.loaded) < 50
 
 
 def test_keys_without_versions_are_left_out_and_make_no_common_prefix() -> None:

@@ -11,12 +11,25 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from msgspec.structs import replace
+
 from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
-from s3gate.core.names import RESERVED, bucket_name_fault
-from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, Upload
-from s3gate.storage.backend import Deletion, ListPage, ListQuery, ObjectReader, Stage, Swept, VersionPage, VersionQuery
+from s3gate.core.names import bucket_name_fault
+from s3gate.core.values import Bucket, ObjectRecord, Owner
+from s3gate.storage.backend import (
+    Deletion,
+    ListPage,
+    ListQuery,
+    ObjectReader,
+    Removal,
+    Stage,
+    Swept,
+    VersionPage,
+    VersionQuery,
+)
 from s3gate.storage.filesystem import (
+    batch_deletion,
     buckets,
     deletion,
     documents,
@@ -24,18 +37,24 @@ from s3gate.storage.filesystem import (
     layout,
     leftovers,
     listing,
-    multipart,
+    lock_choice,
     objects,
     reading,
 )
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
-from s3gate.storage.filesystem.directory_names import NameCache
 from s3gate.storage.filesystem.durability import Durability, Level
+from s3gate.storage.filesystem.foreign_files import FileHasher
+from s3gate.storage.filesystem.links import canonical
 from s3gate.storage.filesystem.locks import KeyLocks
-from s3gate.storage.filesystem.os_errors import seam
+from s3gate.storage.filesystem.metadata import INLINE_BYTES
+from s3gate.storage.filesystem.os_errors import blocking_seam, seam
 from s3gate.storage.filesystem.paths import place
+from s3gate.storage.filesystem.placement import PlacementName
+from s3gate.storage.filesystem.process_locks import NoLocks
 from s3gate.storage.filesystem.pruning import Pruner
-from s3gate.storage.filesystem.staging import FileStage
+from s3gate.storage.filesystem.sole_process import SoleProcess
+from s3gate.storage.filesystem.staging import FileStage, StageHolder
+from s3gate.storage.filesystem.upload_backend import UploadBackend
 
 __all__ = ["FilesystemBackend"]
 
@@ -43,18 +62,23 @@ _log = logging.getLogger(__name__)
 
 _THREADS = 16
 _T = TypeVar("_T")
+_Q = TypeVar("_Q")
 
 
-class FilesystemBackend:
+class FilesystemBackend(UploadBackend):
     """Implements s3gate.storage.backend.Backend; the duties of each method are described there.
 
     Args:
         root: the data directory; each directory in it is a bucket.
         durability: what an acknowledged write has on the medium, see Durability.
         metadata: where new buckets keep records: "auto", "xattr" or "sidecar".
+        locks: the kind of locks of a new data directory, a name of lock_choice.KINDS, or "auto"; see layout.lock_kind.
         read_only: nothing is written, not even the gateway's own directories.
         region: the region of directories that were there before.
         abort_after_days: age of uploads that sweep() aborts; 0 for none.
+        upload_parts: where the parts of uploads go: "auto", "in-place" or "separate", see placement.
+        inline_bytes: how large a record may be to stand in an attribute; a larger one gets a file of its own.
+        follow_links: symbolic links that stay in their bucket are followed, see links.
     """
 
     def __init__(
@@ -63,37 +87,61 @@ class FilesystemBackend:
         *,
         durability: Level = "full",
         metadata: str = "auto",
+        locks: str = lock_choice.AUTO,
         read_only: bool = False,
         region: str = "us-east-1",
         abort_after_days: int = 0,
+        upload_parts: PlacementName = "auto",
+        inline_bytes: int = INLINE_BYTES,
+        follow_links: bool = False,
     ) -> None:
         self._root = root
         self._level = durability
         self._metadata = metadata
+        self._locks = locks
+        self._inline_bytes = inline_bytes
         self._read_only = read_only
         self._region = region
         self._abort_after_days = abort_after_days
+        self._upload_parts = upload_parts
         self._handles: dict[str, BucketDirectory] = {}
-        self._cache = NameCache()
+        self._follow_links = follow_links
+        self._listing: listing.Memory | None = None
         self._pruner = Pruner()
+        self._hasher = FileHasher()
         self._opened: tuple[Store, ThreadPoolExecutor, KeyLocks | None] | None = None
         self._election: janitor.Election | None = None
+        self._sole: SoleProcess | None = None
 
     # --- life
     async def start(self) -> None:
         """Open the data directory."""
-        root_fd = layout.open_root(self._root, read_only=self._read_only)
+        root_fd = layout.open_root(self._root, read_only=self._read_only, locks=self._locks)
+        try:
+            locking = layout.lock_kind(self._root, self._locks)
+            if not locking.excludes and not self._read_only:
+                self._sole = SoleProcess(root_fd, self._root)
+                locking = NoLocks(alone=True)
+        except BaseException:
+            os.close(root_fd)
+            raise
         executor = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3gate-disk")
-        instance = f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        durability = Durability(self._level, executor)
-        store = Store(root_fd, instance, executor, durability=durability, metadata=self._metadata)
+        store = Store(
+            root_fd,
+            f"{os.getpid()}-{uuid.uuid4().hex[:12]}",
+            executor,
+            durability=Durability(self._level, executor),
+            metadata=self._metadata,
+            parts=self._upload_parts,
+            locking=locking,
+            inline_bytes=self._inline_bytes,
+            follows_links=self._follow_links,
+        )
         locks = None
         if not self._read_only:
-            path = f"{RESERVED}/locks/buckets"
-            locks = KeyLocks(
-                os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=root_fd)
-            )
-            self._election = janitor.Election(root_fd)
+            locks = KeyLocks(locking.names(root_fd, buckets.LOCKS))
+            self._election = janitor.Election(root_fd, locking)
+        self._listing = listing.Memory(follow_links=self._follow_links)
         self._opened = store, executor, locks
         if locks is not None:
             for bucket in leftovers.cut_off(store, lambda: self._bucket_locks):
@@ -111,10 +159,14 @@ class FilesystemBackend:
             handle.close()
         self._handles.clear()
         executor.shutdown(wait=True)
+        if self._listing is not None:
+            self._listing.close()
         if locks is not None:
             locks.close()
         if self._election is not None:
             self._election.close()
+        if self._sole is not None:
+            self._sole.close()
         os.close(store.root_fd)
 
     @seam
@@ -131,6 +183,21 @@ class FilesystemBackend:
             now_ns=now_ns,
             abort_after_days=self._abort_after_days,
         )
+
+    @seam
+    async def hash_foreign_files(self) -> int:
+        election = self._election
+        if election is None or not election.is_won():
+            return 0
+        now_ns = janitor.filesystem_now(self._store.root_fd)
+        hashed = 0
+        for name in buckets.names(self._store.root_fd):
+            try:
+                bucket = self._glance(name)
+            except (S3Error, OSError, ValueError):
+                continue  # gone meanwhile, or not to be read
+            hashed += await self._hasher.round(bucket, now_ns)
+        return hashed
 
     async def _all_buckets(self) -> AsyncIterator[BucketDirectory]:
         """The buckets that the gateway has written to, one after the other."""
@@ -169,6 +236,14 @@ class FilesystemBackend:
         self._handles[name] = handle
         return handle
 
+    def _here(self, bucket: Bucket) -> BucketDirectory:
+        """The open directory of a bucket that this request has found, without another look.
+
+        For reads, and for what looks again when it has done its work, because the bucket may go at any time.
+        """
+        handle = self._handles.get(bucket.name)
+        return handle if handle is not None and handle.shown is bucket else self._handle(bucket.name)
+
     def _glance(self, name: str) -> BucketDirectory:
         """The open directory of a bucket that is only looked at: it is not kept, so that a walk over all buckets does
         not hold a descriptor of each of them."""
@@ -177,6 +252,14 @@ class FilesystemBackend:
 
     async def _off_loop(self, work: Callable[..., _T], *arguments: object) -> _T:
         return await asyncio.get_running_loop().run_in_executor(self._store.executor, work, *arguments)
+
+    async def _page(self, work: Callable[[BucketDirectory, listing.Memory, _Q], _T], bucket: Bucket, query: _Q) -> _T:
+        """Run `work` in a thread of its own kind: other work does not wait for a large directory to be read."""
+        handle = self._handle(bucket.name)
+        if self._listing is None:
+            raise RuntimeError("the backend was not started")
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._listing.threads, work, handle, self._listing, query)
 
     # --- buckets
     @seam
@@ -191,9 +274,11 @@ class FilesystemBackend:
                 _log.error("bucket %s is left out: its record is damaged (%s); s3gate fsck tells more", name, error)
         return found
 
-    @seam
-    async def find_bucket(self, name: str) -> Bucket:
-        return self._handle(name).value(self._region)
+    @blocking_seam
+    def find_bucket(self, name: str) -> Bucket:
+        known = self._handles.get(name)
+        shown = known.unchanged() if known is not None else None
+        return shown or self._handle(name).value(self._region)
 
     @seam
     async def create_bucket(self, name: str, owner: Owner, region: str) -> Bucket:
@@ -215,32 +300,30 @@ class FilesystemBackend:
         await documents.delete(self._handle(bucket.name), kind)
 
     # --- objects
-    @contextlib.asynccontextmanager
-    async def stage(self, bucket: Bucket) -> AsyncIterator[Stage]:
+    def stage(self, bucket: Bucket) -> StageHolder:
         """See Backend.stage."""
-        stage = await self._new_stage(bucket)
-        try:
-            yield stage
-        finally:
-            stage.discard()
+        return StageHolder(self._new_stage, bucket)
 
-    @seam
-    async def _new_stage(self, bucket: Bucket) -> FileStage:
-        return self._handle(bucket.name).stage()
+    @blocking_seam
+    def _new_stage(self, bucket: Bucket) -> FileStage:
+        return self._here(bucket).stage()
 
     @seam
     async def commit_object(
         self, bucket: Bucket, stage: Stage, key: str, record: ObjectRecord, condition: WriteCondition
     ) -> ObjectRecord:
-        return await objects.commit(self._handle(bucket.name), _own(stage), key, record, condition)
+        handle = self._handle(bucket.name)
+        return await objects.commit(handle, _own(stage), canonical(handle, key), record, condition)
 
-    @seam
-    async def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:
-        return reading.open_reader(self._handle(bucket.name), key, version_id)
+    @blocking_seam
+    def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:
+        handle = self._here(bucket)
+        return reading.open_reader(handle, canonical(handle, key), version_id)
 
-    @seam
-    async def stat_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectRecord:
-        return reading.read_record(self._handle(bucket.name), key, version_id)
+    @blocking_seam
+    def stat_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectRecord:
+        handle = self._here(bucket)
+        return reading.read_record(handle, canonical(handle, key), version_id)
 
     @seam
     async def update_object(
@@ -250,63 +333,39 @@ class FilesystemBackend:
         change: Callable[[ObjectRecord], ObjectRecord],
         version_id: str | None = None,
     ) -> ObjectRecord:
-        return await objects.update(self._handle(bucket.name), key, change, version_id)
+        handle = self._handle(bucket.name)
+        return await objects.update(handle, canonical(handle, key), change, version_id)
 
     @seam
     async def delete_object(
         self, bucket: Bucket, key: str, condition: WriteCondition, version_id: str | None = None
     ) -> Deletion:
         handle = self._handle(bucket.name)
+        key = canonical(handle, key)
         done = await deletion.delete(handle, key, condition, version_id)
+        self._prune(handle, key, done)
+        return done
+
+    @seam
+    async def delete_objects(self, bucket: Bucket, removals: Sequence[Removal]) -> list[Deletion | S3Error]:
+        handle = self._handle(bucket.name)
+        led = [replace(removal, key=canonical(handle, removal.key)) for removal in removals]
+        return await batch_deletion.delete_many(handle, led, lambda key, done: self._prune(handle, key, done))
+
+    def _prune(self, handle: BucketDirectory, key: str, done: Deletion) -> None:
+        """Remove, later, the directories that are empty by now."""
         where = place(key.encode())
         self._pruner.later(handle, where.parent)
         if done.version_id:
             self._pruner.later(handle, where.history)
-        return done
 
     @seam
     async def list_versions(self, bucket: Bucket, query: VersionQuery) -> VersionPage:
-        return await self._off_loop(listing.version_page, self._handle(bucket.name), self._cache, query)
+        return await self._page(listing.version_page, bucket, query)
 
     @seam
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
-        return await self._off_loop(listing.list_page, self._handle(bucket.name), self._cache, query)
-
-    # --- multipart uploads
-    @seam
-    async def create_upload(self, bucket: Bucket, upload: Upload) -> None:
-        await multipart.create(self._handle(bucket.name), upload)
-
-    @seam
-    async def find_upload(self, bucket: Bucket, key: str, upload_id: str) -> Upload:
-        return multipart.find(self._handle(bucket.name), key, upload_id)
-
-    @seam
-    async def commit_part(self, bucket: Bucket, upload: Upload, stage: Stage, part: Part) -> Part:
-        return await multipart.commit_part(self._handle(bucket.name), upload, _own(stage), part)
-
-    @seam
-    async def list_parts(self, bucket: Bucket, upload: Upload) -> list[Part]:
-        return await self._off_loop(multipart.list_parts, self._handle(bucket.name), upload)
-
-    @seam
-    async def list_uploads(self, bucket: Bucket, prefix: str) -> list[Upload]:
-        return await self._off_loop(multipart.list_uploads, self._handle(bucket.name), prefix)
-
-    @seam
-    async def complete_upload(
-        self,
-        bucket: Bucket,
-        upload: Upload,
-        parts: Sequence[Part],
-        record: ObjectRecord,
-        condition: WriteCondition,
-    ) -> ObjectRecord:
-        return await multipart.complete(self._handle(bucket.name), upload, parts, record, condition)
-
-    @seam
-    async def abort_upload(self, bucket: Bucket, upload: Upload) -> None:
-        await multipart.abort(self._handle(bucket.name), upload)
+        return await self._page(listing.list_page, bucket, query)
 
 
 def _own(stage: Stage) -> FileStage:

@@ -13,31 +13,48 @@ from s3gate.core.values import VERSIONING, Bucket
 from s3gate.storage.filesystem import instance, layout
 from s3gate.storage.filesystem.durability import Durability
 from s3gate.storage.filesystem.layout import BucketRecord
+from s3gate.storage.filesystem.lock_kinds import FileLock, LockKind
 from s3gate.storage.filesystem.locks import KeyLocks
-from s3gate.storage.filesystem.metadata import MetadataStore, SidecarMetadata, XattrMetadata
+from s3gate.storage.filesystem.metadata import INLINE_BYTES, MetadataStore, SidecarMetadata, XattrMetadata
 from s3gate.storage.filesystem.paths import CONTROL
+from s3gate.storage.filesystem.placement import Placement
 from s3gate.storage.filesystem.staging import FileStage
 
 __all__ = ["CONF", "BucketDirectory", "Store"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_CONTROL_DIRECTORIES = ("conf", "locks", "meta", "mpu", "tmp", "x")
+_CONTROL_DIRECTORIES = ("conf", "done", "locks", "meta", "mpu", "tmp", "x")
 CONF = CONTROL + b"/conf"
 # A directory changed this short a time ago may change again without a new time stamp, on kernels with coarse ones.
 _SETTLED_NS = 2_000_000_000
+_NO_DOCUMENTS: Mapping[str, bytes] = {}
 
 
 class Store:
     """What all buckets of this process share."""
 
     def __init__(
-        self, root_fd: int, instance: str, executor: Executor, *, durability: Durability, metadata: str
+        self,
+        root_fd: int,
+        instance: str,
+        executor: Executor,
+        *,
+        durability: Durability,
+        metadata: str,
+        parts: str = "auto",
+        locking: LockKind,
+        inline_bytes: int = INLINE_BYTES,
+        follows_links: bool = False,
     ) -> None:
         self.root_fd = root_fd
         self.instance = instance
         self.executor = executor
         self.durability = durability
         self.metadata = metadata
+        self.placement = Placement(parts)
+        self.locking = locking
+        self.inline_bytes = inline_bytes
+        self.follows_links = follows_links
 
 
 class BucketDirectory:
@@ -51,15 +68,22 @@ class BucketDirectory:
         self.stat = os.fstat(self.fd)
         self._record = layout.read_bucket_record(self.fd)
         self._locks: KeyLocks | None = None
+        self._alive: FileLock | None = None
         self._staging_fd = -1
         self._metadata: MetadataStore | None = None
         self._documents: tuple[int, Mapping[str, bytes]] = 0, {}
+        self._conf = f"{name}/{os.fsdecode(CONF)}"
+        self._conf_ino = 0
+        self.shown: Bucket | None = None
 
     def _keep(self, fd: int) -> int:
         self._descriptors.append(fd)
         return fd
 
     def __del__(self) -> None:
+        for lock in (getattr(self, "_locks", None), getattr(self, "_alive", None)):
+            if lock is not None:
+                lock.close()
         for fd in getattr(self, "_descriptors", ()):
             with contextlib.suppress(OSError):
                 os.close(fd)
@@ -68,6 +92,11 @@ class BucketDirectory:
     def durability(self) -> Durability:
         """The store's durability."""
         return self.store.durability
+
+    @property
+    def follows_links(self) -> bool:
+        """Whether links of other programs that stay in the bucket are followed, see links."""
+        return self.store.follows_links
 
     @property
     def record(self) -> BucketRecord:
@@ -83,26 +112,51 @@ class BucketDirectory:
 
     def value(self, region: str) -> Bucket:
         """The bucket as requests see it; an adopted one is in the gateway's region."""
-        record = self.record
-        return Bucket(self.name, record.owner, record.region or region, record.created_ns, self.documents())
+        record, documents = self.record, self.documents()
+        shown = self.shown
+        if shown is None or shown.documents is not documents:
+            shown = Bucket(self.name, record.owner, record.region or region, record.created_ns, documents)
+            self.shown = shown
+        return shown
+
+    def unchanged(self) -> Bucket | None:
+        """The value that was given out last, where one system call shows that it still holds; else None.
+
+        The directory of the documents, reached by the bucket's name, is the one that was read, and as old: so the name
+        leads here, and the documents are the same.
+        """
+        if self.shown is None or not self._documents[0]:
+            return None
+        try:
+            stat = os.stat(self._conf, dir_fd=self.store.root_fd, follow_symlinks=False)
+        except OSError:
+            return None
+        same = stat.st_mtime_ns == self._documents[0] and stat.st_ino == self._conf_ino
+        return self.shown if same and stat.st_dev == self.stat.st_dev else None
 
     def documents(self) -> Mapping[str, bytes]:
         """The documents of the bucket by kind, as they stand now: read again when their directory has changed."""
         try:
             stat = os.stat(CONF, dir_fd=self.fd, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
-            return {}
+            return _NO_DOCUMENTS
         known, documents = self._documents
         if stat.st_mtime_ns != known:
             documents = _read_documents(self.fd)
             settled = time.time_ns() - stat.st_mtime_ns > _SETTLED_NS
             self._documents = stat.st_mtime_ns if settled else 0, documents
+            self._conf_ino = stat.st_ino
         return documents
 
     @property
     def versioning(self) -> str:
         """The versioning state as it stands now: "Enabled", "Suspended" or ""."""
         return self.documents().get(VERSIONING, b"").decode()
+
+    @property
+    def last_versioning(self) -> str:
+        """The versioning state as it was last looked at: for what is decided again under a lock."""
+        return self._documents[1].get(VERSIONING, b"").decode()
 
     def is_current(self) -> bool:
         """Whether the name still leads to this directory."""
@@ -122,9 +176,11 @@ class BucketDirectory:
         """Where this bucket keeps its records."""
         if self._metadata is None:
             kind = self.record.metadata
-            store: type[SidecarMetadata] | type[XattrMetadata]
-            store = SidecarMetadata if kind == "sidecar" else XattrMetadata
-            chosen: MetadataStore = store(self.fd, CONTROL, self.durability)
+            chosen: MetadataStore
+            if kind == "sidecar":
+                chosen = SidecarMetadata(self.fd, CONTROL, self.durability)
+            else:
+                chosen = XattrMetadata(self.fd, CONTROL, self.durability, inline_bytes=self.store.inline_bytes)
             if not kind:
                 return chosen  # adopted: not decided before the first write
             self._metadata = chosen
@@ -140,10 +196,7 @@ class BucketDirectory:
         """The key locks of this bucket; makes the control directory."""
         if self._locks is None:
             self.prepare(self.record)
-            fd = os.open(
-                CONTROL + b"/locks/keys", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=self.fd
-            )
-            self._locks = KeyLocks(self._keep(fd))
+            self._locks = KeyLocks(self.store.locking.names(self.fd, CONTROL + b"/locks/keys"))
         return self._locks
 
     def prepare(self, record: BucketRecord) -> None:
@@ -170,10 +223,23 @@ class BucketDirectory:
         if self._staging_fd < 0:
             self.prepare(self.record)
             with self._temporaries() as tmp:
-                directory, alive = instance.claim(tmp, self.store.instance.encode())
+                directory, self._alive = instance.claim(tmp, self.store.instance.encode(), self.store.locking)
             self._staging_fd = self._keep(directory)
-            self._keep(alive)
-        return FileStage(self._staging_fd, self.store.executor, self)
+        try:
+            return FileStage.new(self._staging_fd, self.store.executor, self)
+        except FileNotFoundError:
+            self.check_current()  # the staging directory goes with the bucket
+            raise
+
+    @property
+    def places_parts(self) -> bool:
+        """Whether the parts of uploads are written at their places in the object to be."""
+        return self.store.placement.in_place(self.stat.st_dev, self._temporaries)
+
+    @property
+    def fences_parts(self) -> bool:
+        """Whether it can be made sure that nobody writes a part at its place any more."""
+        return self.store.placement.can(self.stat.st_dev, self._temporaries)
 
     def check_home(self, stage: FileStage) -> None:
         """Raise NoSuchBucket for a stage of the bucket that had this name before: this one was not meant."""

@@ -22,11 +22,12 @@ from s3gate.storage.filesystem.syscalls import open_beneath
 from s3gate.storage.filesystem.threads import run_to_end
 from s3gate.storage.filesystem.tree import Directory
 
-__all__ = ["BUCKETS", "NEW", "TRASH", "create", "delete", "holds_versions", "names", "remove_tree"]
+__all__ = ["BUCKETS", "LOCKS", "NEW", "TRASH", "create", "delete", "holds_versions", "names", "remove_tree"]
 
 _log = logging.getLogger(__name__)
 
 BUCKETS = b"bucket"  # the lock space of bucket names
+LOCKS = f"{RESERVED}/locks/buckets".encode()  # the locks of bucket names
 NEW = f"{RESERVED}/new"  # buckets before they have their name
 TRASH = f"{RESERVED}/trash"  # and after they had it: each in a directory of its own
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

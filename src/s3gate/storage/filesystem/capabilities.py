@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from s3gate.storage.filesystem.locks import locks_exclude_processes
+from s3gate.storage.filesystem import layout, lock_choice
 from s3gate.storage.filesystem.metadata import ATTRIBUTE, INLINE_BYTES
 from s3gate.storage.filesystem.paths import MAX_NAME
 
@@ -40,10 +40,11 @@ class Capability:
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """The directory of the trial: its path, and open."""
+    """The directory of the trial: its path, and open. `served` is the directory that the trial is about."""
 
     path: bytes
     fd: int
+    served: str
 
     def new(self, name: bytes, data: bytes = b"") -> int:
         """The descriptor of a new file."""
@@ -75,7 +76,7 @@ def examine(directory: str) -> Iterator[Capability]:
             os.mkdir(path)
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                yield probe(_Place(path, fd))
+                yield probe(_Place(path, fd, directory))
             finally:
                 os.close(fd)
 
@@ -85,7 +86,7 @@ def _trial(directory: str) -> Iterator[_Place]:
     path = tempfile.mkdtemp(prefix=".s3gate-doctor-", dir=directory)
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        yield _Place(os.fsencode(path), fd)
+        yield _Place(os.fsencode(path), fd, directory)
     finally:
         os.close(fd)
         shutil.rmtree(path)
@@ -153,42 +154,30 @@ def _directory_attributes(place: _Place) -> Capability:
     )
 
 
-def _ofd_locks(place: _Place) -> Capability:
-    return _yes(
-        "OFD locks",
-        locks_exclude_processes(place.path + b"/f"),
-        "conditional writes are exact between workers and gateways",
-        "run one worker (--workers 1) and no other gateway on this directory",
-        level=LIMIT,
-    )
+def _kind_of_locks(title: str, name: str) -> Callable[[_Place], Capability]:
+    """The trial of one kind of locks."""
+
+    def probe(place: _Place) -> Capability:
+        works = lock_choice.exclude_processes(lock_choice.KINDS[name], place.path)
+        return _yes(title, works, f"`locks = {name}` is possible", "not used", level=NOTE)
+
+    return probe
 
 
-def _posix_locks(place: _Place) -> Capability:
-    works = _excludes(place, lambda fd: fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB))
-    return _yes("POSIX locks", works, "not used", "not used", level=NOTE)
-
-
-def _flock(place: _Place) -> Capability:
-    works = _excludes(place, lambda fd: fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB))
-    return _yes("flock", works, "not used on data; used on the credentials file", "the same", level=NOTE)
-
-
-def _excludes(place: _Place, lock: Callable[[int], object]) -> bool:
-    """Whether a lock that this process holds keeps a child from taking it."""
-    fd = place.new(b"f")
-    try:
-        if not _succeeds(lambda: lock(fd)):
-            return False
-        child = os.fork()
-        if child == 0:
-            status = 2
-            with contextlib.suppress(OSError):
-                other = os.open(place.path + b"/f", os.O_RDWR | os.O_CLOEXEC)
-                status = 1 if _succeeds(lambda: lock(other)) else 0
-            os._exit(status)
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    finally:
-        os.close(fd)
+def _locks(place: _Place) -> Capability:
+    """The kind that is used: as the directory's marker says, or the first that works."""
+    if os.path.exists(layout.marker_path(place.served)):
+        kind = layout.lock_kind(place.served)
+    else:
+        kind = lock_choice.KINDS[lock_choice.choose([place.path])]
+    title = "locks between processes"
+    if not kind.excludes:
+        effect = "run one worker (--workers 1) and no other gateway on this directory"
+        return Capability(title, LIMIT, "none", effect)
+    if not lock_choice.exclude_processes(kind, place.path):
+        effect = "refused at start: the format marker names locks that keep nobody out here"
+        return Capability(title, FATAL, f"{kind.name}, not working", effect)
+    return Capability(title, FINE, kind.name, "conditional writes are exact between workers and gateways")
 
 
 def _links(place: _Place) -> Capability:
@@ -379,9 +368,10 @@ def _inodes(place: _Place) -> Capability:
 _PROBES = (
     _attributes,
     _directory_attributes,
-    _ofd_locks,
-    _posix_locks,
-    _flock,
+    _locks,
+    _kind_of_locks("OFD locks", "ofd"),
+    _kind_of_locks("POSIX locks", "posix"),
+    _kind_of_locks("flock", "flock"),
     _links,
     _rename,
     _exclusive,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from msgspec.structs import replace
 
 from s3gate.core import clock
@@ -9,39 +11,64 @@ from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.values import NULL_VERSION, ObjectRecord
 from s3gate.storage.backend import Deletion
-from s3gate.storage.filesystem import history, objects, tree
+from s3gate.storage.filesystem import history, links, objects, tree
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.history import HistoryEntry
+from s3gate.storage.filesystem.locks import LeaseExpired
 from s3gate.storage.filesystem.objects import ATTEMPTS, KEYS, Changes, State, locked_state
 from s3gate.storage.filesystem.paths import Place, place
 from s3gate.storage.filesystem.staging import FileStage
 
-__all__ = ["delete"]
+__all__ = ["delete", "remove"]
 
 
 async def delete(bucket: BucketDirectory, key: str, condition: WriteCondition, version_id: str | None) -> Deletion:
     """See Backend.delete_object."""
+    deletion, changes = await remove(bucket, key, condition, version_id)
+    try:
+        await bucket.durability.sync_directories(changes.directories)
+        objects.remove_paths(bucket, changes.garbage)
+    finally:
+        changes.close(bucket.store.executor)
+    return deletion
+
+
+async def remove(
+    bucket: BucketDirectory, key: str, condition: WriteCondition, version_id: str | None
+) -> tuple[Deletion, Changes]:
+    """Delete, but for what makes it durable: the caller syncs the directories, removes the garbage, and closes."""
     name = key.encode()
     for _ in range(ATTEMPTS):
         changes = Changes()
-        marker = bucket.stage() if version_id is None and bucket.versioning else None
         try:
-            async with bucket.locks.hold(KEYS, name):
-                arguments = bucket, name, condition, version_id, marker, changes
-                if marker is not None and bucket.durability.files:
-                    deletion = await marker.run(_delete, *arguments)  # the marker is forced to the medium there
-                else:
-                    deletion = _delete(*arguments)
-            await bucket.durability.sync_directories(changes.directories)
+            deletion = await _try(bucket, name, condition, version_id, changes)
             if deletion is not None:
-                objects.remove_paths(bucket, changes.garbage)
-                return deletion
-        finally:
-            changes.close()
-            if marker is not None:
-                marker.discard()
+                return deletion, changes
+            await bucket.durability.sync_directories(changes.directories)
+        except BaseException:
+            changes.close(bucket.store.executor)
+            raise
+        changes.close(bucket.store.executor)
         await objects.clear_the_way(bucket, name)
     raise S3Error("OperationAborted")
+
+
+async def _try(
+    bucket: BucketDirectory, key: bytes, condition: WriteCondition, version_id: str | None, changes: Changes
+) -> Deletion | None:
+    """One attempt; None where there has to be another, see _delete, or where the lock may have been lost."""
+    marker = bucket.stage() if version_id is None and bucket.versioning else None
+    try:
+        with contextlib.suppress(LeaseExpired):
+            async with bucket.locks.hold(KEYS, key) as changes.lease:
+                arguments = bucket, key, condition, version_id, marker, changes
+                if marker is not None and bucket.durability.files:
+                    return await marker.run(_delete, *arguments)  # the marker is forced to the medium there
+                return _delete(*arguments)
+    finally:
+        if marker is not None:
+            marker.discard()
+    return None
 
 
 def _delete(
@@ -58,7 +85,7 @@ def _delete(
     there is none, the next attempt has it.
     """
     where = place(key)
-    with locked_state(bucket, key, where) as state:
+    with locked_state(bucket, key, where, changes) as state:
         try:
             if version_id is not None:
                 return _delete_version(bucket, key, where, state, condition, version_id, changes)
@@ -75,7 +102,7 @@ def _remove_live(bucket: BucketDirectory, key: bytes, where: Place, state: State
     """Take the plain file away, with all that is kept for it alone. Its unlink is the commit."""
     if state.found is None:
         return
-    garbage = [] if state.archives else bucket.metadata.garbage(state.found.fd, state.found.stat, key)
+    garbage = [] if state.archives else state.garbage(bucket, key)
     _unlink_live(bucket, where, state, changes)
     changes.garbage += garbage
 
@@ -86,6 +113,7 @@ def _unlink_live(bucket: BucketDirectory, where: Place, state: State, changes: C
         return
     with parent as fd:
         changes.note(fd)
+        changes.check_lease()
         tree.remove(fd, where, state.found)
 
 
@@ -108,6 +136,7 @@ def _mark_deleted(
             objects.keep_current(bucket, state, where, fd, changes)
     with history.history_directory(bucket, where, changes.directories) as directory:
         changes.note(directory)
+        changes.check_lease()
         history.archive(stage.directory, stage.name, directory, history.entry_of(marker))
     _remove_live(bucket, key, where, state, changes)
     objects.drop_nulls(bucket, key, where, state, marker)
@@ -139,6 +168,7 @@ def _delete_version(
         condition.check(None)
         return Deletion(version_id)
     condition.check(_record(bucket, key, where, entry))
+    changes.check_lease()
     following = state.entries[1:2]
     if state.found is None and entry is state.entries[0] and following and not following[0].delete_marker:
         _bring_back(bucket, where, following[0], changes)  # the commit: the marker does not count from here on (R3)
@@ -157,7 +187,7 @@ def _remove_current(bucket: BucketDirectory, key: bytes, where: Place, state: St
     """Remove the current version: the one before it takes its place in the same system call, where there is one."""
     if state.found is None:
         return
-    garbage = bucket.metadata.garbage(state.found.fd, state.found.stat, key)
+    garbage = state.garbage(bucket, key)
     if state.entries and not state.entries[0].delete_marker:
         _bring_back(bucket, where, state.entries[0], changes)
     else:
@@ -171,7 +201,9 @@ def _bring_back(bucket: BucketDirectory, where: Place, entry: HistoryEntry, chan
         changes.note(directory)
         with tree.make_parent(bucket.fd, where, changes.directories) as parent:
             changes.note(parent)
-            tree.replace(directory, entry.name, parent, where)
+            shadowed = links.is_followed_directory(bucket, where)
+            changes.check_lease()
+            tree.replace(directory, entry.name, parent, where, shadowed=shadowed)
 
 
 def _remove_entry(bucket: BucketDirectory, key: bytes, where: Place, entry: HistoryEntry, changes: Changes) -> None:

@@ -137,10 +137,10 @@ def record_of(
 def archive(source_fd: int, source: bytes, directory: int, entry: HistoryEntry) -> None:
     """Give a file a second name in the history. What has that name already is a duplicate that a crash left."""
     try:
-        os.link(source, entry.name, src_dir_fd=source_fd, dst_dir_fd=directory)
+        os.link(source, entry.name, src_dir_fd=source_fd, dst_dir_fd=directory, follow_symlinks=False)
     except FileExistsError:
         os.unlink(entry.name, dir_fd=directory)
-        os.link(source, entry.name, src_dir_fd=source_fd, dst_dir_fd=directory)
+        os.link(source, entry.name, src_dir_fd=source_fd, dst_dir_fd=directory, follow_symlinks=False)
 
 
 def history_directory(bucket: BucketDirectory, where: Place, changed: list[int]) -> tree.Directory:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from s3gate.core.errors import S3Error
 from s3gate.core.names import is_upload_id
 from s3gate.core.values import VERSIONING, ObjectRecord
-from s3gate.storage.filesystem import history, janitor, multipart, tree
+from s3gate.storage.filesystem import completed, history, janitor, parts, regions, tree, uploads
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.leftovers import Leftover, Scene, Steps
 from s3gate.storage.filesystem.orphans import key_of_record, record_files
@@ -95,7 +95,7 @@ class Inspection:
         place = bucket.name.encode() + b"/"
         if not bucket.is_adopted:
             scene = Scene(bucket, self.now_ns)
-            await self.leftovers(place, janitor.of_bucket(scene, abort_after_days=0))
+            await self.leftovers(place, janitor.of_bucket(scene))
         for finding in _Contents(bucket, self).findings():
             self.report(replace(finding, path=place + finding.path))
 
@@ -113,6 +113,7 @@ class _Contents:
         yield from self._objects()
         yield from self._versions()
         yield from self._uploads()
+        yield from self._completions()
         yield from self._records()
         state = self.bucket.documents().get(VERSIONING)
         if state not in (None, b"Enabled", b"Suspended"):
@@ -187,11 +188,11 @@ class _Contents:
             return Finding("changed outside", path, detail, fault=False)
         return self._verified(path, fd, stored.record)
 
-    def _verified(self, path: bytes, fd: int, record: ObjectRecord) -> Finding | None:
+    def _verified(self, path: bytes, fd: int, record: ObjectRecord, *, start: int = 0) -> Finding | None:
         if not self.run.verify_data:
             return None
         before = os.fstat(fd)
-        fault = contents_fault(fd, record, self._read)
+        fault = contents_fault(fd, record, self._read, start=start)
         if fault is None or Binding.of(os.fstat(fd)) != Binding.of(before):
             return None
         return Finding("damaged contents", path, fault)
@@ -201,15 +202,17 @@ class _Contents:
         self.run.tick(self.run.tally)
 
     def _uploads(self) -> Iterator[Finding]:
-        for node in self._walk(multipart.ROOT):
+        for node in self._walk(uploads.ROOT):
             above, _, name = node.path.rpartition(b"/")
             upload_id = above.rpartition(b"/")[2].decode(errors="replace")
             try:
                 if not is_upload_id(upload_id):
                     raise ValueError("no upload")
                 if name == b"upload":
-                    multipart.load(self.bucket, upload_id)
-                elif name != multipart.SENT_FILE:
+                    uploads.load(self.bucket, upload_id)
+                elif not parts.is_known(name):
+                    raise ValueError("no part")
+                elif parts.is_part(name):
                     yield from self._part(node.path, name)
             except BrokenRecord as error:
                 yield Finding("unreadable upload", node.path, f"it can be neither completed nor listed: {error}")
@@ -222,12 +225,29 @@ class _Contents:
             return
         fd, stat = opened
         try:
-            part = multipart.part_of(name, stat)
-            finding = self._verified(path, fd, ObjectRecord(part.etag, part.size, 0, checksum=part.checksum))
+            stored = parts.part_of(name, stat)
+        finally:
+            os.close(fd)
+        holder = path if stored.offset is None else path.removesuffix(name) + regions.DATA_FILE
+        opened = tree.open_regular(self.bucket.fd, holder)
+        if opened is None:
+            return  # replaced, or completed meanwhile
+        part, fd = stored.part, opened[0]
+        try:
+            record = ObjectRecord(part.etag, part.size, 0, checksum=part.checksum)
+            finding = self._verified(path, fd, record, start=stored.offset or 0)
         finally:
             os.close(fd)
         if finding is not None:
             yield finding
+
+    def _completions(self) -> Iterator[Finding]:
+        for node in self._walk(completed.ROOT):
+            try:
+                if completed.load(self.bucket, node.name.decode(errors="replace")) is None:
+                    yield Finding("unknown file", node.path, "it is no completed upload")
+            except BrokenRecord as error:
+                yield Finding("unreadable record", node.path, str(error))
 
     def _records(self) -> Iterator[Finding]:
         for path in record_files(self.bucket):

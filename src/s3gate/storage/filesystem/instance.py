@@ -11,18 +11,17 @@ import contextlib
 import os
 import time
 
-from s3gate.storage.filesystem.locks import is_locked, try_lock_file
+from s3gate.storage.filesystem.lock_kinds import FileLock, LockKind
 
 __all__ = ["claim", "is_deserted", "release", "remove_deserted"]
 
 _ALIVE = b"alive"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_OWN = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 _ATTEMPTS = 100
 
 
-def claim(tmp: int, name: bytes) -> tuple[int, int]:
-    """Descriptors of the staging directory `name` in the open directory `tmp`, made here, and of its locked file.
+def claim(tmp: int, name: bytes, locking: LockKind) -> tuple[int, FileLock]:
+    """The staging directory `name` in the open directory `tmp`, made and opened here, and the lock of its file.
 
     Between the making and the lock the directory looks deserted; whoever clears it away meanwhile has it made again.
     """
@@ -32,30 +31,29 @@ def claim(tmp: int, name: bytes) -> tuple[int, int]:
         with contextlib.suppress(FileNotFoundError):
             directory = os.open(name, _DIRECTORY, dir_fd=tmp)
             try:
-                alive = _take(directory)
-                if alive is not None and _stands(tmp, name, directory):
-                    return os.dup(directory), alive
+                alive = _take(directory, locking)
                 if alive is not None:
-                    os.close(alive)
+                    if _stands(tmp, name, directory):
+                        return os.dup(directory), alive
+                    alive.close()
             finally:
                 os.close(directory)
         time.sleep(0.001)
     raise FileNotFoundError(f"the staging directory {name.decode()} is removed as often as it is made")
 
 
-def _take(directory: int) -> int | None:
-    """The locked file of a staging directory, or None when another process has it."""
-    alive = os.open(_ALIVE, _OWN, 0o600, dir_fd=directory)
+def _take(directory: int, locking: LockKind) -> FileLock | None:
+    """The lock of the file of a staging directory, or None when another process has it."""
+    alive = locking.take(directory, _ALIVE)
+    if alive is None:
+        return None
     try:
-        if try_lock_file(alive) and os.path.samestat(
-            os.fstat(alive), os.stat(_ALIVE, dir_fd=directory, follow_symlinks=False)
-        ):
-            return os.dup(alive)
-        return None
+        if os.path.samestat(os.fstat(alive.fd), os.stat(_ALIVE, dir_fd=directory, follow_symlinks=False)):
+            return alive
     except FileNotFoundError:
-        return None
-    finally:
-        os.close(alive)
+        pass
+    alive.close()
+    return None
 
 
 def _stands(tmp: int, name: bytes, directory: int) -> bool:
@@ -77,26 +75,22 @@ def release(tmp: int, name: bytes) -> None:
             os.close(directory)
 
 
-def is_deserted(tmp: int, name: bytes) -> bool:
+def is_deserted(tmp: int, name: bytes, locking: LockKind) -> bool:
     """Whether no process holds this staging directory. Changes nothing."""
     try:
-        alive = os.open(name + b"/" + _ALIVE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=tmp)
+        return not locking.is_taken(tmp, name + b"/" + _ALIVE)
     except FileNotFoundError:
         return True
-    try:
-        return not is_locked(alive)
-    finally:
-        os.close(alive)
 
 
-def remove_deserted(tmp: int, name: bytes) -> bool:
+def remove_deserted(tmp: int, name: bytes, locking: LockKind) -> bool:
     """Remove a staging directory that no process holds, with what is staged in it; False when one holds it."""
     try:
         directory = os.open(name, _DIRECTORY, dir_fd=tmp)
     except FileNotFoundError:
         return False
     try:
-        alive = _take(directory)
+        alive = _take(directory, locking)
         if alive is None:
             return False
         try:
@@ -107,7 +101,7 @@ def remove_deserted(tmp: int, name: bytes) -> bool:
             with contextlib.suppress(OSError):  # somebody has moved in behind the unlink
                 os.rmdir(name, dir_fd=tmp)
         finally:
-            os.close(alive)
+            alive.close()
     finally:
         os.close(directory)
     return True

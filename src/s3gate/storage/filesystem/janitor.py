@@ -21,17 +21,17 @@ from s3gate.storage.filesystem import leftovers
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.disorder import disorder
 from s3gate.storage.filesystem.leftovers import Leftover, Scene, Steps
-from s3gate.storage.filesystem.locks import try_lock_file
+from s3gate.storage.filesystem.lock_kinds import FileLock, LockKind
 from s3gate.storage.filesystem.orphans import orphans
 from s3gate.storage.filesystem.records import BrokenRecord
 from s3gate.storage.filesystem.threads import run_to_end
 
 __all__ = ["Election", "clear", "filesystem_now", "of_bucket", "sweep"]
 
-_LOCK_FILE = f"{RESERVED}/locks/janitor"
+_LOCK_FILE = f"{RESERVED}/locks/janitor".encode()
+_STAMPED = f"{RESERVED}/locks"
 _BATCH = 200  # steps that are taken at a time
 _PAUSE = 0.02  # seconds between two batches: at most 10,000 entries a second are looked at
-_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _log = logging.getLogger(__name__)
 
@@ -39,49 +39,34 @@ _log = logging.getLogger(__name__)
 class Election:
     """Who of all processes is the janitor: the one that has locked a file, for as long as it lives."""
 
-    def __init__(self, root_fd: int) -> None:
+    def __init__(self, root_fd: int, locking: LockKind) -> None:
         self._root_fd = root_fd
-        self._fd = -1
+        self._locking = locking
+        self._lock: FileLock | None = None
 
     def is_won(self) -> bool:
-        """Whether this process is the janitor, or becomes it now. False where locks do not keep others out."""
-        if self._fd >= 0:
-            return True
-        fd = os.open(_LOCK_FILE, _FLAGS, 0o600, dir_fd=self._root_fd)
-        try:
-            if try_lock_file(fd) and self._keeps_others_out():
-                self._fd = os.dup(fd)
-        finally:
-            os.close(fd)
-        return self._fd >= 0
-
-    def _keeps_others_out(self) -> bool:
-        other = os.open(_LOCK_FILE, _FLAGS, 0o600, dir_fd=self._root_fd)
-        try:
-            return not try_lock_file(other)
-        finally:
-            os.close(other)
+        """Whether this process is the janitor, or becomes it now."""
+        if self._lock is None:
+            self._lock = self._locking.take(self._root_fd, _LOCK_FILE)
+        return self._lock is not None
 
     def close(self) -> None:
         """Let another process be the janitor."""
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
 
 def filesystem_now(root_fd: int) -> int:
     """The time in nanoseconds by the clock that stamps the files of all hosts."""
-    fd = os.open(_LOCK_FILE, _FLAGS, 0o600, dir_fd=root_fd)
-    try:
-        os.utime(fd)
-        return os.fstat(fd).st_mtime_ns
-    finally:
-        os.close(fd)
+    os.utime(_STAMPED, dir_fd=root_fd)
+    return os.stat(_STAMPED, dir_fd=root_fd).st_mtime_ns
 
 
-def of_bucket(scene: Scene, *, abort_after_days: int) -> list[Steps]:
-    """The searches for everything that can be cleared away in a bucket, in their order."""
-    return [leftovers.of_bucket(scene, abort_after_days=abort_after_days), disorder(scene), orphans(scene)]
+def of_bucket(scene: Scene, *, abort_after_days: int = 0, forget: bool = False) -> list[Steps]:
+    """The searches for everything that can be cleared away in a bucket, in their order; see leftovers.of_bucket."""
+    first = leftovers.of_bucket(scene, abort_after_days=abort_after_days, forget=forget)
+    return [first, disorder(scene), orphans(scene)]
 
 
 async def clear(leftover: Leftover, executor: Executor) -> bool:
@@ -97,7 +82,7 @@ async def sweep(
     counts: Counter[str] = Counter()
     await _clear_all(executor, root, "the data directory", counts)
     async for bucket in buckets:
-        for search in of_bucket(Scene(bucket, now_ns), abort_after_days=abort_after_days):
+        for search in of_bucket(Scene(bucket, now_ns), abort_after_days=abort_after_days, forget=True):
             await _clear_all(executor, search, f"bucket {bucket.name}", counts)
     return Swept(dict(counts))
 

@@ -13,15 +13,19 @@ from typing import Any
 from s3gate.core import clock
 from s3gate.core.names import RESERVED
 from s3gate.core.values import Owner
-from s3gate.durable import write_all, write_file
+from s3gate.durable import fsync_directory, write_all, write_file
 from s3gate.identity.model import ROOT
 from s3gate.storage.backend import StartError
+from s3gate.storage.filesystem import lock_choice
+from s3gate.storage.filesystem.lock_kinds import LockKind
 from s3gate.storage.filesystem.metadata import ATTRIBUTE
 
 __all__ = [
     "FORMAT_VERSION",
     "BucketRecord",
     "adopted",
+    "lock_kind",
+    "marker_path",
     "open_root",
     "probe_metadata",
     "read_bucket_record",
@@ -47,8 +51,11 @@ class BucketRecord:
     metadata: str
 
 
-def open_root(root: str, *, read_only: bool) -> int:
-    """Open the data directory, making what is missing, and check its format. Raises StartError with the remedy."""
+def open_root(root: str, *, read_only: bool, locks: str = lock_choice.AUTO) -> int:
+    """Open the data directory, making what is missing, and check its format. Raises StartError with the remedy.
+
+    `locks` is the kind of locks of a new directory. Where that is to be found out this forks: no thread may run yet.
+    """
     try:
         if not read_only:
             os.makedirs(root, exist_ok=True)
@@ -58,7 +65,7 @@ def open_root(root: str, *, read_only: bool) -> int:
     try:
         _check_format(root, read_only=read_only)
         if not read_only:
-            _make_control(root)
+            _make_control(root, locks)
     except OSError as error:
         os.close(fd)
         uid = os.geteuid()
@@ -72,20 +79,36 @@ def open_root(root: str, *, read_only: bool) -> int:
     return fd
 
 
-def _check_format(root: str, *, read_only: bool) -> None:
-    path = os.path.join(root, RESERVED, _FORMAT_FILE)
+def marker_path(root: str) -> str:
+    """Where the format marker of a data directory is."""
+    return os.path.join(root, RESERVED, _FORMAT_FILE)
+
+
+def _read_marker(root: str) -> dict[str, Any] | None:
+    """The format marker, or None in a directory that was never served. Raises StartError where it is damaged."""
+    path = marker_path(root)
     try:
         with open(path, "rb") as file:
-            marker = json.load(file)
-        kind, reader, writer = marker["format"], int(marker["min_reader"]), int(marker["min_writer"])
+            marker: dict[str, Any] = json.load(file)
+        marker["format"], int(marker["min_reader"]), int(marker["min_writer"])
     except FileNotFoundError:
-        return
+        return None
     except (ValueError, TypeError, KeyError) as error:
         raise StartError(
             f"{path} is damaged ({error!r}): restore it from a backup, or remove it if it is empty"
         ) from error
-    if kind != "s3gate-posix":
-        raise StartError(f"{path} says that the directory is of another format: {kind}. Serve another directory")
+    return marker
+
+
+def _check_format(root: str, *, read_only: bool) -> None:
+    marker = _read_marker(root)
+    if marker is None:
+        return
+    path, reader, writer = marker_path(root), int(marker["min_reader"]), int(marker["min_writer"])
+    if marker["format"] != "s3gate-posix":
+        raise StartError(
+            f"{path} says that the directory is of another format: {marker['format']}. Serve another directory"
+        )
     if reader > FORMAT_VERSION:
         raise StartError(f"{path} was written by a newer s3gate (needs format {reader}): upgrade")
     if writer > FORMAT_VERSION and not read_only:
@@ -94,12 +117,31 @@ def _check_format(root: str, *, read_only: bool) -> None:
         )
 
 
-def _make_control(root: str) -> None:
+def lock_kind(root: str, setting: str = lock_choice.AUTO) -> LockKind:
+    """The kind of locks by which all processes on a data directory keep one another out: as its marker says.
+
+    "ofd" where it says nothing, for the first gateways had no other; "none" in a directory without a marker. Raises
+    StartError where the marker says another one than the setting.
+    """
+    path, marker = marker_path(root), _read_marker(root)
+    name = lock_choice.NONE if marker is None else marker.get("locks", lock_choice.FIRST)
+    if name not in lock_choice.KINDS:
+        raise StartError(f"{path} names locks of a kind that this s3gate does not know ({name}): upgrade")
+    if setting not in (lock_choice.AUTO, name):
+        raise StartError(
+            f"The processes on {root} keep one another out by locks of the kind {name}, as {path} says, and these are "
+            f"set to {setting}: all must use the same. Unset it (--locks auto), or stop every gateway on the directory "
+            f'and write "locks": "{setting}" into that file.'
+        )
+    return lock_choice.KINDS[name]
+
+
+def _make_control(root: str, locks: str) -> None:
     control = os.path.join(root, RESERVED)
     for name in ("", *_ROOT_DIRECTORIES):
         os.makedirs(os.path.join(control, name), mode=0o700, exist_ok=True)
-    path = os.path.join(control, _FORMAT_FILE)
-    if not os.path.exists(path):
+    if not os.path.exists(marker_path(root)):
+        chosen = lock_choice.choose(lock_choice.places(root)) if locks == lock_choice.AUTO else locks
         marker = {
             "format": "s3gate-posix",
             "version": FORMAT_VERSION,
@@ -107,10 +149,23 @@ def _make_control(root: str) -> None:
             "min_writer": FORMAT_VERSION,
             "deployment_id": str(uuid.uuid4()),
             "created": clock.iso_date(clock.now_ns()),
+            "locks": chosen,
         }
-        write_file(path, json.dumps(marker, indent=1).encode(), mode=0o600)
+        _write_marker(marker_path(root), json.dumps(marker, indent=1).encode())
     if not os.access(root, os.W_OK):
         raise PermissionError(13, "Permission denied", root)
+
+
+def _write_marker(path: str, data: bytes) -> None:
+    """Of several gateways that start at once the marker of one counts: the others find it there."""
+    temporary = f"{path}.{uuid.uuid4().hex}"
+    write_file(temporary, data, mode=0o600)
+    try:
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        os.unlink(temporary)
+    fsync_directory(os.path.dirname(path))
 
 
 def probe_metadata(control_fd: int, setting: str) -> str:

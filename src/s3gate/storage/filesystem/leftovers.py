@@ -11,8 +11,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
 from s3gate.core.names import bucket_name_fault, is_upload_id
-from s3gate.storage.filesystem import buckets, instance, multipart
+from s3gate.storage.completions import KEPT_NS
+from s3gate.storage.filesystem import buckets, completed, instance, parts, uploads
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
+from s3gate.storage.filesystem.lock_kinds import LockKind
 from s3gate.storage.filesystem.locks import KeyLocks
 from s3gate.storage.filesystem.paths import CONTROL
 from s3gate.storage.filesystem.records import BrokenRecord
@@ -24,7 +26,6 @@ _DAY_NS = 24 * GRACE_NS
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _TMP = CONTROL + b"/tmp"
 _TEMPORARY = re.compile(rb"(probe|bucket)-[0-9a-f]{32}")
-_PART = re.compile(rb"\d{5}-[0-9a-f]{16}-.+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,17 @@ def _entries(directory: int, path: bytes) -> list[tuple[bytes, os.stat_result]]:
     return found
 
 
-def of_bucket(scene: Scene, *, abort_after_days: int) -> Steps:
-    """Stages of processes that are gone, files that were in the making, uploads that ended or were given up."""
+def of_bucket(scene: Scene, *, abort_after_days: int, forget: bool) -> Steps:
+    """Stages of processes that are gone, files that were in the making, uploads that ended or were given up.
+
+    With `forget`, completions that were remembered long enough as well: those are not left behind by anybody.
+    """
     yield from _stages(scene)
     yield from _uploads(scene, abort_after_days)
+    for name, stat in _entries(scene.bucket.fd, completed.ROOT) if forget else []:
+        yield None
+        if scene.now_ns - stat.st_mtime_ns > KEPT_NS:
+            yield _file(scene, "old completion", completed.ROOT + b"/" + name, "an upload that was completed a day ago")
 
 
 def _stages(scene: Scene) -> Steps:
@@ -99,18 +107,20 @@ def _stages(scene: Scene) -> Steps:
 
 
 def _stage(scene: Scene, name: bytes) -> Leftover | None:
-    def inside(work: Callable[[int, bytes], bool]) -> bool:
+    locking = scene.bucket.store.locking
+
+    def inside(work: Callable[[int, bytes, LockKind], bool]) -> bool:
         try:
             tmp = os.open(_TMP, _DIRECTORY, dir_fd=scene.bucket.fd)
         except FileNotFoundError:
             return False
         try:
-            return work(tmp, name)
+            return work(tmp, name, locking)
         finally:
             os.close(tmp)
 
     def still() -> bool:
-        return inside(lambda tmp, name: exists(tmp, name) and instance.is_deserted(tmp, name))
+        return inside(lambda tmp, name, kind: exists(tmp, name) and instance.is_deserted(tmp, name, kind))
 
     if not still():
         return None
@@ -148,7 +158,7 @@ def _file(scene: Scene, kind: str, path: bytes, detail: str) -> Leftover:
 
 
 def _uploads(scene: Scene, abort_after_days: int) -> Steps:
-    for name, stat in _directories(scene.bucket.fd, multipart.ROOT):
+    for name, stat in _directories(scene.bucket.fd, uploads.ROOT):
         yield None
         if not is_upload_id(name.decode(errors="replace")):
             continue
@@ -163,12 +173,17 @@ def _uploads(scene: Scene, abort_after_days: int) -> Steps:
 
 def _has_ended(scene: Scene, stat: os.stat_result) -> Callable[[bytes], bool]:
     def ended(name: bytes) -> bool:
-        """Without its file an upload is none; before it has it, its directory is empty and young."""
-        names = {each for each, _ in _entries(scene.bucket.fd, multipart.ROOT + b"/" + name)}
-        if not exists(scene.bucket.fd, multipart.ROOT + b"/" + name):
+        """Without its file an upload is none; before it has it, its directory is empty and young.
+
+        And it has ended once its completion is noted.
+        """
+        path = uploads.ROOT + b"/" + name
+        names = {each for each, _ in _entries(scene.bucket.fd, path)}
+        if not exists(scene.bucket.fd, path):
             return False
-        known = all(each == multipart.SENT_FILE or _PART.fullmatch(each) for each in names)
-        return known and (bool(names) or scene.is_old(stat))
+        if completed.is_noted(scene.bucket, name.decode()):
+            return True
+        return all(map(parts.is_known, names)) and (bool(names) or scene.is_old(stat))
 
     return ended
 
@@ -176,7 +191,7 @@ def _has_ended(scene: Scene, stat: os.stat_result) -> Callable[[bytes], bool]:
 def _is_late(scene: Scene, days: int) -> Callable[[bytes], bool]:
     def late(name: bytes) -> bool:
         try:
-            upload = multipart.load(scene.bucket, name.decode()) if days else None
+            upload = uploads.load(scene.bucket, name.decode()) if days else None
         except BrokenRecord:
             return False
         return upload is not None and scene.now_ns - upload.initiated_ns > days * _DAY_NS
@@ -185,16 +200,16 @@ def _is_late(scene: Scene, days: int) -> Callable[[bytes], bool]:
 
 
 def _upload(scene: Scene, kind: str, name: bytes, detail: str, is_over: Callable[[bytes], bool]) -> Leftover:
-    path = multipart.ROOT + b"/" + name
+    path = uploads.ROOT + b"/" + name
 
     def remove() -> bool:
         if not is_over(name):
             return False
-        multipart.remove(scene.bucket, name.decode())
+        uploads.remove(scene.bucket, name.decode())
         return True
 
     def guard() -> AbstractAsyncContextManager[object]:
-        return scene.bucket.locks.hold(multipart.UPLOADS, name)
+        return scene.bucket.locks.hold(uploads.UPLOADS, name)
 
     return Leftover(kind, path, detail, lambda: is_over(name), remove, guard)
 

@@ -1,154 +1,92 @@
-"""An ordered walk over the keys of a bucket, lazily, from any point, without leaving the bucket."""
+"""Pages of the objects and of the versions in a bucket."""
 
 from __future__ import annotations
 
-import errno
+import contextlib
 import os
-from bisect import bisect_left
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 from s3gate.core.values import ObjectRecord
 from s3gate.storage.backend import ListPage, ListQuery, VersionPage, VersionQuery
 from s3gate.storage.filesystem import reading
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
-from s3gate.storage.filesystem.directory_names import NameCache, Names
-from s3gate.storage.filesystem.paths import HISTORIES, directory_of
+from s3gate.storage.filesystem.metadata import XattrMetadata
+from s3gate.storage.filesystem.name_cache import NameCache
+from s3gate.storage.filesystem.nonempty import NonEmptyDirectories
+from s3gate.storage.filesystem.page_records import PageRecords
+from s3gate.storage.filesystem.paths import HISTORIES, place
+from s3gate.storage.filesystem.recent_records import RecentRecords
 from s3gate.storage.filesystem.syscalls import open_beneath
+from s3gate.storage.filesystem.tree_cursor import NO_KEYS, TreeCursor, Union, Walk
 from s3gate.storage.rollup import collect, collect_versions
 
-__all__ = ["TreeCursor", "list_page", "version_page"]
+__all__ = ["Memory", "list_page", "version_page"]
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-# An open that fails so says that a directory has no keys that we could serve: it is gone, is something else by now, or
-# is closed to us. Any other error fails the page: whoever mirrors a listing would delete what is missing in it.
-_NO_KEYS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EACCES, errno.EPERM, errno.ESTALE})
+
+_THREADS = 4  # more would only wait for one another
+
+_Load = Callable[[list[str]], list[ObjectRecord | None]]
 
 
-@dataclass(slots=True)
-class _Level:
-    """One directory on the way: `base` begins every key in it, `path` leads to it, `index` is the next name."""
+class Memory:
+    """What listings keep in memory from page to page, each part in bounds, and their threads. Thread-safe."""
 
-    base: bytes
-    path: bytes
-    names: Names
-    index: int
+    def __init__(self, *, follow_links: bool = False) -> None:
+        self.names = NameCache(follow_links=follow_links)
+        self.nonempty = NonEmptyDirectories()
+        self.records = RecentRecords()
+        self.threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="s3gate-list")
 
-
-class TreeCursor:
-    """The keys >= `lower` of a bucket that begin with `prefix`, in byte order. See storage.rollup.KeyCursor.
-
-    `top` is the tree to walk: that of the objects, or HISTORIES for the keys that have a history.
-    """
-
-    def __init__(self, bucket_fd: int, cache: NameCache, prefix: bytes, lower: bytes, *, top: bytes = b"") -> None:
-        self._fd = bucket_fd
-        self._cache = cache
-        self._histories = top != b""
-        self._prefix = prefix
-        self._lower = max(prefix, lower)
-        self._stack: list[_Level] = []
-        base = prefix[: prefix.rfind(b"/") + 1]
-        self._enter(base, b"/".join(filter(None, (top, directory_of(base)))))
-
-    def next(self) -> bytes | None:
-        """The next key, or None at the end."""
-        while self._stack:
-            level = self._stack[-1]
-            if level.index >= len(level.names.sorted):
-                self._stack.pop()
-                continue
-            name = level.names.sorted[level.index]
-            level.index += 1
-            key = level.base + name
-            if not key.startswith(self._prefix) and not self._prefix.startswith(key):
-                return None  # beyond the prefix: what is below it comes in one run
-            if not name.endswith(b"/"):
-                return key
-            physical = level.names.physical.get(name, name[:-1])
-            self._enter(key, level.path + b"/" + physical if level.path else physical)
-        return None
-
-    def skip(self, prefix: bytes) -> None:
-        """Go past every key that begins with `prefix`."""
-        self._lower = prefix + b"\xff"  # no UTF-8 has that byte: greater than every key with the prefix
-        while self._stack and self._stack[-1].base.startswith(prefix):
-            self._stack.pop()
-        if self._stack:
-            level = self._stack[-1]
-            level.index = max(level.index, self._position(level.base, level.names))
-
-    def _enter(self, base: bytes, path: bytes) -> None:
-        try:
-            fd = open_beneath(self._fd, path, _DIRECTORY) if path else os.dup(self._fd)
-            try:
-                names = self._cache.get(fd, histories=self._histories)
-            finally:
-                os.close(fd)
-        except OSError as error:
-            if error.errno in _NO_KEYS:
-                return
-            raise
-        self._stack.append(_Level(base, path, names, self._position(base, names)))
-
-    def _position(self, base: bytes, names: Names) -> int:
-        """The index of the first name that can lead to a key >= lower."""
-        lower = self._lower
-        if lower <= base:
-            return 0
-        if not lower.startswith(base):
-            return 0 if lower < base else len(names.sorted)
-        rest = lower[len(base) :]
-        index = bisect_left(names.sorted, rest)
-        directory = rest[: rest.find(b"/") + 1]
-        if directory and index > 0 and names.sorted[index - 1] == directory:
-            return index - 1  # the directory that `lower` itself lies in
-        return index
+    def close(self) -> None:
+        """Let go of everything."""
+        self.threads.shutdown(wait=True)
+        self.names.close()
 
 
-class _Union:
-    """The keys of two cursors as one: those that have an object, a history, or both."""
-
-    def __init__(self, *cursors: TreeCursor) -> None:
-        self._cursors = cursors
-        self._heads = [cursor.next() for cursor in cursors]
-
-    def next(self) -> bytes | None:
-        """The next key, or None at the end."""
-        key = min((head for head in self._heads if head is not None), default=None)
-        for number, head in enumerate(self._heads):
-            if head is not None and head == key:
-                self._heads[number] = self._cursors[number].next()
-        return key
-
-    def skip(self, prefix: bytes) -> None:
-        """Go past every key that begins with `prefix`."""
-        for number, head in enumerate(self._heads):
-            if head is not None and head.startswith(prefix):
-                self._cursors[number].skip(prefix)
-                self._heads[number] = self._cursors[number].next()
-
-
-def version_page(bucket: BucketDirectory, cache: NameCache, query: VersionQuery) -> VersionPage:
-    """See Backend.list_versions. Blocks."""
-
-    def load(key: str) -> list[ObjectRecord]:
-        return reading.all_versions(bucket, key)
-
-    prefix, lower = query.prefix.encode(), query.after_key.encode()
-    trees = (b"", HISTORIES)
-    cursor = _Union(*(TreeCursor(bucket.fd, cache, prefix, lower, top=top) for top in trees))
-    return collect_versions(cursor, query, load)
-
-
-def list_page(bucket: BucketDirectory, cache: NameCache, query: ListQuery) -> ListPage:
+def list_page(bucket: BucketDirectory, memory: Memory, query: ListQuery) -> ListPage:
     """See Backend.list_objects. Blocks."""
-
-    def load(keys: list[str]) -> list[ObjectRecord | None]:
-        return [_record(bucket, key) for key in keys]
-
     after = query.after.encode()
-    cursor = TreeCursor(bucket.fd, cache, query.prefix.encode(), after + b"\0" if after else b"")
-    return collect(cursor, query, load)
+    cursor = TreeCursor(
+        _walk(bucket, memory),
+        query.prefix.encode(),
+        after + b"\0" if after else b"",
+        rolled_up=query.delimiter == "/",
+    )
+    with _loading(bucket, memory) as load:
+        return collect(cursor, query, load)
+
+
+def version_page(bucket: BucketDirectory, memory: Memory, query: VersionQuery) -> VersionPage:
+    """See Backend.list_versions. Blocks."""
+    walk, prefix, lower = _walk(bucket, memory), query.prefix.encode(), query.after_key.encode()
+    cursor = Union(TreeCursor(walk, prefix, lower), TreeCursor(walk, prefix, lower, top=HISTORIES))
+    with _loading(bucket, memory) as load:
+        return collect_versions(cursor, query, lambda keys: _versions(bucket, keys, load))
+
+
+def _walk(bucket: BucketDirectory, memory: Memory) -> Walk:
+    def is_object(key: bytes) -> bool:
+        return _record(bucket, key.decode()) is not None
+
+    check = is_object if bucket.follows_links else None
+    return Walk(bucket.fd, memory.names, memory.nonempty, time.monotonic(), check)
+
+
+@contextlib.contextmanager
+def _loading(bucket: BucketDirectory, memory: Memory) -> Iterator[_Load]:
+    """What loads the records of keys for a page."""
+
+    def look(key: str) -> ObjectRecord | None:
+        return _record(bucket, key)
+
+    if not isinstance(bucket.metadata, XattrMetadata):
+        yield lambda keys: [look(key) for key in keys]
+        return
+    with PageRecords(bucket.fd, memory.records, look) as records:
+        yield records.load
 
 
 def _record(bucket: BucketDirectory, key: str) -> ObjectRecord | None:
@@ -159,6 +97,57 @@ def _record(bucket: BucketDirectory, key: str) -> ObjectRecord | None:
     try:
         return reading.current_record(bucket, key)
     except OSError as error:
-        if error.errno in _NO_KEYS:
+        if error.errno in NO_KEYS:
             return None
         raise
+
+
+def _versions(bucket: BucketDirectory, keys: list[str], load: _Load) -> list[list[ObjectRecord]]:
+    """The versions of each key, as reading.all_versions gives them.
+
+    Most keys have one version. When no history stands beside a record that was read before, there was none when it was
+    read: what was replaced then is in the history by now.
+    """
+    if bucket.follows_links:
+        return [reading.all_versions(bucket, key) for key in keys]
+    current = load(keys)
+    found = []
+    with _Histories(bucket.fd) as histories:
+        for key, record in zip(keys, current, strict=True):
+            if record is None or histories.may_have(key):
+                found.append(reading.all_versions(bucket, key))
+            else:
+                found.append([record])
+    return found
+
+
+class _Histories:
+    """Tells which keys have a history; for one batch, whose keys come in order."""
+
+    def __init__(self, bucket_fd: int) -> None:
+        self._bucket_fd = bucket_fd
+        self._parent: bytes | None = None
+        self._fd: int | None = None
+
+    def __enter__(self) -> _Histories:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def may_have(self, key: str) -> bool:
+        """False: it has none, and had none since this was entered."""
+        parent, _, name = place(key.encode()).history.rpartition(b"/")
+        if parent != self._parent:
+            self._close()
+            try:
+                self._fd = open_beneath(self._bucket_fd, parent, _DIRECTORY)
+            except FileNotFoundError:
+                self._fd = None
+            self._parent = parent
+        return self._fd is not None and os.access(name, os.F_OK, dir_fd=self._fd, follow_symlinks=False)
+
+    def _close(self) -> None:
+        if self._fd is not None:
+            os.close(self._fd)
+        self._fd = self._parent = None

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import logging
 import os
+from collections.abc import Callable
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -18,13 +19,17 @@ from s3gate.storage.filesystem import records
 from s3gate.storage.filesystem.durability import Durability
 from s3gate.storage.filesystem.records import Binding, BrokenRecord, Stored
 
-__all__ = ["ATTRIBUTE", "MetadataStore", "SidecarMetadata", "XattrMetadata"]
+__all__ = ["ATTRIBUTE", "INLINE_BYTES", "MetadataStore", "SidecarMetadata", "XattrMetadata"]
 
 ATTRIBUTE = b"user.s3gate"
 # ext4 with 4 KiB blocks holds 4,040 bytes for all attributes of a file together, ACLs and labels among them.
 INLINE_BYTES = 3000
 
 _log = logging.getLogger(__name__)
+
+
+def _always() -> None:
+    """Nothing stands against it."""
 
 
 class MetadataStore(Protocol):
@@ -54,8 +59,10 @@ class MetadataStore(Protocol):
     def unsettle(self, fd: int, key: bytes) -> None:
         """Take back what `settle` did, under the same hold of the lock: there was no rename."""
 
-    def rewrite(self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord) -> None:
-        """Replace the record of a file that stays, atomically."""
+    def rewrite(
+        self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord, ready: Callable[[], None] = _always
+    ) -> None:
+        """Replace the record of a file that stays, atomically. `ready` is called right before that, and may raise."""
 
     def garbage(self, fd: int, stat: os.stat_result, key: bytes) -> list[bytes]:
         """Paths below the bucket that hold nothing once this file is gone or has another record."""
@@ -118,10 +125,13 @@ def _read_whole(directory: int, path: bytes) -> bytes:
 class XattrMetadata:
     """One attribute `user.s3gate`; a record too large for it goes to a file of its own that the attribute names."""
 
-    def __init__(self, bucket_fd: int, control: bytes, durability: Durability) -> None:
+    def __init__(
+        self, bucket_fd: int, control: bytes, durability: Durability, *, inline_bytes: int = INLINE_BYTES
+    ) -> None:
         self._bucket_fd = bucket_fd
         self._spills = control + b"/x"
         self._durability = durability
+        self._inline_bytes = inline_bytes
 
     def _stored(self, fd: int) -> Stored | None:
         try:
@@ -182,9 +192,11 @@ class XattrMetadata:
     def unsettle(self, fd: int, key: bytes) -> None:
         """The attribute stays on the staged file."""
 
-    def rewrite(self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord) -> None:
+    def rewrite(
+        self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord, ready: Callable[[], None] = _always
+    ) -> None:
         old = self.garbage(fd, stat, key)
-        self._set(fd, key, Binding.of(stat), record)
+        self._set(fd, key, Binding.of(stat), record, ready)
         self._durability.sync_file(fd)
         for path in old:
             _remove(self._bucket_fd, path)
@@ -193,15 +205,19 @@ class XattrMetadata:
         stored = self._stored(fd)
         return [self._spill_path(stored.spill)] if stored is not None and stored.spill else []
 
-    def _set(self, fd: int, key: bytes, binding: Binding, record: ObjectRecord) -> None:
+    def _set(
+        self, fd: int, key: bytes, binding: Binding, record: ObjectRecord, ready: Callable[[], None] = _always
+    ) -> None:
         data = records.encode(record, binding)
-        if len(data) <= INLINE_BYTES:
+        if len(data) <= self._inline_bytes:
+            ready()
             os.setxattr(fd, ATTRIBUTE, data)
             return
         spill = new_upload_id()
         path = self._spill_path(spill)
         _write_new(self._bucket_fd, path, records.encode(record, binding, key=key), self._durability)
         try:
+            ready()
             os.setxattr(fd, ATTRIBUTE, records.encode_spilled(spill, binding))
         except BaseException:
             _remove(self._bucket_fd, path)
@@ -265,13 +281,20 @@ class SidecarMetadata:
     def unsettle(self, fd: int, key: bytes) -> None:
         _remove(self._bucket_fd, self._path(key, Binding.of(os.fstat(fd))))
 
-    def rewrite(self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord) -> None:
+    def rewrite(
+        self, fd: int, stat: os.stat_result, key: bytes, record: ObjectRecord, ready: Callable[[], None] = _always
+    ) -> None:
         binding = Binding.of(stat)
         path = self._path(key, binding)
         temporary = path + b".new"
         _remove(self._bucket_fd, temporary)
         _write_new(self._bucket_fd, temporary, records.encode(record, binding, key=key), self._durability)
-        os.rename(temporary, path, src_dir_fd=self._bucket_fd, dst_dir_fd=self._bucket_fd)
+        try:
+            ready()
+            os.rename(temporary, path, src_dir_fd=self._bucket_fd, dst_dir_fd=self._bucket_fd)
+        except BaseException:
+            _remove(self._bucket_fd, temporary)
+            raise
         if self._durability.directories:
             _sync_directory(self._bucket_fd, path.rpartition(b"/")[0])
 

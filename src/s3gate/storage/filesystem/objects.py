@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from msgspec.structs import replace
@@ -13,9 +14,10 @@ from s3gate.core import clock
 from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.values import NULL_VERSION, ObjectRecord
-from s3gate.storage.filesystem import history, reading, tree
+from s3gate.storage.filesystem import history, links, reading, tree
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.history import HistoryEntry
+from s3gate.storage.filesystem.locks import Lease, LeaseExpired
 from s3gate.storage.filesystem.paths import Place, place
 from s3gate.storage.filesystem.staging import FileStage
 from s3gate.storage.filesystem.threads import close_file, run_to_end
@@ -42,23 +44,35 @@ ATTEMPTS = 32  # how often a directory may vanish or a file stand in the way bef
 
 @dataclass(slots=True)
 class Changes:
-    """Open directories whose names changed, to be synced and closed when the lock is released.
+    """Open directories whose names changed, to be synced and closed when the lock is released; none without `syncs`.
 
     `garbage` is what nothing needs once they are synced: paths below the bucket. Removed before, the object that a loss
-    of power brings back would have lost its record.
+    of power brings back would have lost its record. `files` were open meanwhile: with the last descriptor of a file
+    that has lost its name its blocks are freed, which is not to be waited for under the lock.
     """
 
+    syncs: bool = True
     directories: list[int] = field(default_factory=list)
     garbage: list[bytes] = field(default_factory=list)
+    files: list[Found] = field(default_factory=list)
+    lease: Lease | None = None  # of the lock under which they are made
 
     def note(self, fd: int) -> None:
         """This directory has changed."""
-        self.directories.append(os.dup(fd))
+        if self.syncs:
+            self.directories.append(os.dup(fd))
 
-    def close(self) -> None:
+    def check_lease(self) -> None:
+        """Raise LeaseExpired when the lock may be lost: right before the commit, so that all is looked at once more."""
+        if self.lease is not None:
+            self.lease.check()
+
+    def close(self, executor: Executor) -> None:
         """Close them all."""
         for fd in self.directories:
             os.close(fd)
+        for found in self.files:
+            close_file(executor, found.fd, found.stat.st_size)
 
 
 @dataclass(slots=True)
@@ -77,29 +91,44 @@ class State:
 
     @property
     def archives(self) -> bool:
-        """Whether a new version leaves the current one in the history: but for a null version replaced by another."""
-        return self.current is not None and (
-            self.versioning == ENABLED or (self.versioning != "" and self.current.version_id != NULL_VERSION)
-        )
+        """Whether a new version leaves the current one in the history: but for a null version replaced by another.
+
+        A link is no version: it goes, and what it leads to stays where it is.
+        """
+        if self.current is None or self.is_link:
+            return False
+        return self.versioning == ENABLED or (self.versioning != "" and self.current.version_id != NULL_VERSION)
+
+    @property
+    def is_link(self) -> bool:
+        """Whether the name of the object is a link to another key's."""
+        return self.found is not None and self.found.target != b""
+
+    def garbage(self, bucket: BucketDirectory, key: bytes) -> list[bytes]:
+        """Paths below the bucket that hold nothing once the current version is gone."""
+        if self.found is None or self.is_link:
+            return []
+        return bucket.metadata.garbage(self.found.fd, self.found.stat, key)
 
 
 @contextlib.contextmanager
-def locked_state(bucket: BucketDirectory, key: bytes, where: Place) -> Iterator[State]:
+def locked_state(bucket: BucketDirectory, key: bytes, where: Place, changes: Changes) -> Iterator[State]:
     """What stands at a key; only for a holder of its lock, because it clears away what a killed writer left."""
     versioning = bucket.versioning
     opened = reading.open_live(bucket, key, where)
     found, current = opened or (None, None)
     try:
+        changes.check_lease()  # what counts is told by the current version, and that must be it still
         entries = history.scrub(bucket, key, where, current) if versioning else []
-        if versioning and found is not None and current is not None and history.is_foreign(current):
+        if versioning and found is not None and not found.target and current and history.is_foreign(current):
             # A file of another program gets its place in time before anything newer is added.
             last = entries[0].sequence if entries else 0
             current = replace(current, sequence=max(last + 1, min(found.stat.st_mtime_ns, clock.now_ns())))
-            bucket.metadata.rewrite(found.fd, found.stat, key, current)
+            bucket.metadata.rewrite(found.fd, found.stat, key, current, changes.check_lease)
         yield State(versioning, found, current, entries)
     finally:
         if found is not None:
-            close_file(bucket.store.executor, found.fd, found.stat.st_size)
+            changes.files.append(found)
 
 
 def stamp(record: ObjectRecord, versioning: str, sequence: int) -> ObjectRecord:
@@ -115,24 +144,26 @@ async def commit(
     bucket.check_home(stage)
     name = key.encode()
     now = clock.now_ns()
-    record = stamp(replace(record, size=stage.size, modified_ns=now), bucket.versioning, now)
+    record = stamp(replace(record, size=stage.size, modified_ns=now), bucket.last_versioning, now)
     try:
         await _seal(bucket, stage, name, record)
         for _ in range(ATTEMPTS):
-            changes = Changes()
+            changes = Changes(bucket.durability.directories)
+            published = None
             try:
-                async with bucket.locks.hold(KEYS, name):
-                    arguments = bucket, stage, name, record, condition, changes
-                    if bucket.syncs_under_lock:
-                        published = await stage.run(_publish, *arguments)
-                    else:
-                        published = _publish(*arguments)
+                with contextlib.suppress(LeaseExpired):
+                    async with bucket.locks.hold(KEYS, name) as changes.lease:
+                        arguments = bucket, stage, name, record, condition, changes
+                        if bucket.syncs_under_lock:
+                            published = await stage.run(_publish, *arguments)
+                        else:
+                            published = _publish(*arguments)
                 await bucket.durability.sync_directories(changes.directories)
                 if published is not None:
                     remove_paths(bucket, changes.garbage)
                     return published
             finally:
-                changes.close()
+                changes.close(bucket.store.executor)
             await clear_the_way(bucket, name)
         raise S3Error("OperationAborted")
     finally:
@@ -180,17 +211,18 @@ def _publish(
 ) -> ObjectRecord | None:
     """Decide the condition and rename, under the lock. None when something stands in the way of the directory."""
     where = place(key)
-    with locked_state(bucket, key, where) as state:
+    with locked_state(bucket, key, where, changes) as state:
         condition.check(state.current)
         record = _restamp(bucket, stage, key, record, state)
-        found = state.found
-        garbage = bucket.metadata.garbage(found.fd, found.stat, key) if found and not state.archives else []
+        garbage = [] if state.archives else state.garbage(bucket, key)
+        shadowed = links.is_followed_directory(bucket, where)
         bucket.metadata.settle(stage.fd, key, record)
         try:
             with tree.make_parent(bucket.fd, where, changes.directories) as parent:
                 changes.note(parent)  # first, for it may find no descriptor free: nothing may fail behind the rename
                 keep_current(bucket, state, where, parent, changes)
-                tree.replace(stage.directory, stage.name, parent, where)
+                changes.check_lease()
+                tree.replace(stage.directory, stage.name, parent, where, found=state.found, shadowed=shadowed)
                 stage.committed = True
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -206,6 +238,7 @@ def _publish(
 
 def keep_current(bucket: BucketDirectory, state: State, where: Place, parent: int, changes: Changes) -> None:
     """Give the current version its second name, in the history, before it loses the first one."""
+    changes.check_lease()  # another writer's version must not get the name of the one before it
     if not state.archives or state.found is None or state.current is None:
         return
     with history.history_directory(bucket, where, changes.directories) as directory:
@@ -236,8 +269,14 @@ async def clear_the_way(bucket: BucketDirectory, key: bytes) -> None:
         bucket.check_current()
         return
     where = place(blocking)
-    async with bucket.locks.hold(KEYS, blocking):
-        tree.convert(bucket.fd, where, bucket.durability.sync_directory)
+    async with bucket.locks.hold(KEYS, blocking) as lease:
+
+        def sync(fd: int) -> None:
+            bucket.durability.sync_directory(fd)
+            lease.check()  # what follows is the unlink
+
+        with contextlib.suppress(LeaseExpired):  # the writer looks again
+            tree.convert(bucket.fd, where, sync)
     parent = tree.open_parent(bucket.fd, where)
     if parent is not None:
         with parent as fd:
@@ -248,18 +287,31 @@ async def update(
     bucket: BucketDirectory, key: str, change: Callable[[ObjectRecord], ObjectRecord], version_id: str | None
 ) -> ObjectRecord:
     """See Backend.update_object. The commit is the replacement of the attribute, or of the sidecar."""
-    name = key.encode()
-    async with bucket.locks.hold(KEYS, name):
-        found, current = reading.open_one(bucket, key, version_id)
-        try:
-            record = replace(
-                change(current), version_id=current.version_id, sequence=current.sequence, size=current.size
-            )
-            arguments = found.fd, found.stat, name, record
-            if bucket.durability.files:
-                await run_to_end(bucket.store.executor, bucket.metadata.rewrite, *arguments)
-            else:
-                bucket.metadata.rewrite(*arguments)
-        finally:
-            os.close(found.fd)
+    for _ in range(ATTEMPTS):
+        with contextlib.suppress(LeaseExpired):
+            async with bucket.locks.hold(KEYS, key.encode()) as lease:
+                return await _rewrite(bucket, key, change, version_id, lease)
+    raise S3Error("OperationAborted")
+
+
+async def _rewrite(
+    bucket: BucketDirectory,
+    key: str,
+    change: Callable[[ObjectRecord], ObjectRecord],
+    version_id: str | None,
+    lease: Lease,
+) -> ObjectRecord:
+    """One attempt under the lock; LeaseExpired when it took so long that the lock may be lost."""
+    found, current = reading.open_one(bucket, key, version_id)
+    try:
+        if found.target:
+            raise S3Error("AccessDenied", "The key is a link to another object, whose metadata it does not change")
+        record = replace(change(current), version_id=current.version_id, sequence=current.sequence, size=current.size)
+        arguments = found.fd, found.stat, key.encode(), record, lease.check
+        if bucket.durability.files:
+            await run_to_end(bucket.store.executor, bucket.metadata.rewrite, *arguments)
+        else:
+            bucket.metadata.rewrite(*arguments)
+    finally:
+        os.close(found.fd)
     return record

@@ -59,7 +59,7 @@ def _named(bucket: BucketDirectory, key: bytes) -> set[bytes]:
 
 def _named_anywhere(bucket: BucketDirectory, found: set[bytes]) -> Steps:
     """Collect in `found` the spill files that any file of the bucket names: programs may have moved it elsewhere."""
-    for top in (b"", HISTORIES, CONTROL + b"/tmp"):
+    for top in (b"", HISTORIES, CONTROL + b"/tmp", CONTROL + b"/mpu"):
         for node in walk(bucket.fd, top, failed=_give_up):
             yield None
             opened = tree.open_regular(bucket.fd, node.path) if node.kind == "file" else None

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from s3gate.core.errors import S3Error
 
-__all__ = ["seam", "translate"]
+__all__ = ["blocking_seam", "seam", "translate"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -34,6 +34,22 @@ def translate(error: OSError) -> S3Error | None:
     """The S3 error a client gets for an OSError, or None where only InternalError is left to say."""
     code = _CODES.get(error.errno or 0)
     return S3Error(code) if code else None
+
+
+def blocking_seam(method: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, _T]]:
+    """The same for a method whose work is over in microseconds and waits for nothing."""
+
+    @functools.wraps(method)
+    async def wrapped(*args: _P.args, **kwargs: _P.kwargs) -> _T:
+        try:
+            return method(*args, **kwargs)
+        except OSError as error:
+            known = translate(error)
+            if known is None:
+                raise
+            raise known from error
+
+    return wrapped
 
 
 def seam(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutine[Any, Any, _T]]:

@@ -24,7 +24,18 @@ import msgspec
 
 from s3gate.core.names import MAX_KEY_BYTES, RESERVED
 
-__all__ = ["CONTROL", "HISTORIES", "MAX_NAME", "Entry", "Place", "decode", "directory_of", "key_of", "place"]
+__all__ = [
+    "CONTROL",
+    "HISTORIES",
+    "MAX_NAME",
+    "Entry",
+    "Place",
+    "decode",
+    "directory_of",
+    "is_ordinary",
+    "key_of",
+    "place",
+]
 
 CONTROL = RESERVED.encode()  # the control directory of a bucket, and the prefix of every name that is ours
 MAX_NAME = 240  # bytes: leaves room for a prefix below the 255 of every Linux filesystem
@@ -47,7 +58,7 @@ class Place(msgspec.Struct, frozen=True):
     @property
     def path(self) -> bytes:
         """The path of the object under its own name."""
-        return self.parent + b"/" + self.name if self.parent else self.name
+        return b"%b/%b" % (self.parent, self.name) if self.parent else self.name
 
     @property
     def history(self) -> bytes:
@@ -90,6 +101,14 @@ def _is_plain(component: bytes) -> bool:
         and component not in _HIDDEN
         and _NFS_SILLY_RENAME.fullmatch(component) is None
     )
+
+
+def is_ordinary(name: str) -> bool:
+    """Whether a component stands under its own name for sure, told cheaply; most that do are so, not all.
+
+    `name` is not empty, and may hold surrogates for bytes that are no UTF-8 (PEP 383).
+    """
+    return name[0] != "." and len(name) <= MAX_NAME // 4 and name != "lost+found" and "\0" not in name
 
 
 def _cut(component: bytes) -> int:

@@ -22,8 +22,9 @@ _INLINE_BYTES = 256 << 10
 class FileReader:
     """One version of an object, held open. `fd` stays valid until close()."""
 
-    def __init__(self, fd: int, record: ObjectRecord, executor: Executor) -> None:
+    def __init__(self, fd: int, stat: os.stat_result, record: ObjectRecord, executor: Executor) -> None:
         self.fd = fd
+        self._stat = stat
         self._record = record
         self._executor = executor
         self._reading: asyncio.Future[bytes] | None = None
@@ -33,18 +34,42 @@ class FileReader:
         """The record that belongs to these bytes."""
         return self._record
 
-    @seam
+    @property
+    def file(self) -> int | None:
+        """See ObjectReader.file."""
+        return self.fd if self.fd >= 0 else None
+
+    def require_unchanged(self) -> None:
+        """Raise InternalError when another program has changed the file in place since it was opened.
+
+        To be called after the last byte was read, and before it is sent: what was read may be of two states, and a
+        client that has every byte it was promised takes them for the object with this ETag.
+        """
+        now, then = os.fstat(self.fd), self._stat
+        if now.st_mtime_ns != then.st_mtime_ns or now.st_size != then.st_size:
+            raise S3Error("InternalError", "The object was changed by another program while it was read")
+
     async def read(self, start: int, length: int) -> Buffer:
         """See ObjectReader.read."""
+        if length <= _INLINE_BYTES:
+            piece = os.pread(self.fd, length, start)
+            if len(piece) == length:
+                self.require_unchanged()
+                return piece
+        return await self._read_pieces(start, length)
+
+    @seam
+    async def _read_pieces(self, start: int, length: int) -> Buffer:
         pieces = []
         end = start + length
         while start < end:
             wanted = min(end - start, _CHUNK_BYTES)
-            piece = os.pread(self.fd, wanted, start) if length <= _INLINE_BYTES else await self._pread(wanted, start)
+            piece = await self._pread(wanted, start)
             if not piece:
                 raise S3Error("InternalError", "The object became shorter while it was read")
             pieces.append(piece)
             start += len(piece)
+        self.require_unchanged()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     async def chunks(self, start: int, length: int) -> AsyncIterator[Buffer]:
@@ -54,8 +79,10 @@ class FileReader:
             piece = await self._pread(min(end - start, _CHUNK_BYTES), start)
             if not piece:
                 raise S3Error("InternalError", "The object became shorter while it was read")
-            yield piece
             start += len(piece)
+            if start == end:
+                self.require_unchanged()
+            yield piece
 
     async def _pread(self, length: int, start: int) -> bytes:
         self._reading = asyncio.get_running_loop().run_in_executor(self._executor, os.pread, self.fd, length, start)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import stat as modes
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
 from s3gate.core.errors import S3Error
-from s3gate.core.values import ObjectRecord
-from s3gate.storage.filesystem import history, tree
+from s3gate.core.names import MAX_KEY_BYTES
+from s3gate.core.values import NULL_VERSION, ObjectRecord
+from s3gate.storage.filesystem import history, links, records, tree
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.history import HistoryEntry
-from s3gate.storage.filesystem.paths import Place, place
+from s3gate.storage.filesystem.paths import Place, key_of, place
 from s3gate.storage.filesystem.reader import FileReader
+from s3gate.storage.filesystem.syscalls import open_beneath
 from s3gate.storage.filesystem.tree import Found
 from s3gate.storage.versions import no_such_key, no_such_version, not_for_delete_markers
 
@@ -30,17 +33,29 @@ def open_live(bucket: BucketDirectory, key: bytes, where: Place) -> Opened | Non
     A record file that vanishes meanwhile means that the object was replaced: look again.
     """
     for _ in range(_ATTEMPTS):
-        found = tree.find(bucket.fd, where)
+        found = tree.find(bucket.fd, where) or _find_linked(bucket, where)
         if found is None:
             return None
         try:
-            return found, bucket.metadata.read(found.fd, found.stat, key)
+            if not found.target:
+                return found, bucket.metadata.read(found.fd, found.stat, key)
+            record = bucket.metadata.read(found.fd, found.stat, key_of(found.target) or key)
+            return found, replace(record, version_id=NULL_VERSION, sequence=0)
         except FileNotFoundError:
             os.close(found.fd)
         except BaseException:
             os.close(found.fd)
             raise
     raise S3Error("InternalError", "The record of the object cannot be found")
+
+
+def _find_linked(bucket: BucketDirectory, where: Place) -> Found | None:
+    """The file that the name of an object leads to as a link. It has no history under this name."""
+    if not bucket.follows_links:
+        return None
+    target = links.file_behind(bucket.fd, where.path)
+    opened = tree.open_regular(bucket.fd, target) if target is not None else None
+    return Found(*opened, shadow=False, target=target) if opened is not None and target is not None else None
 
 
 def _open_current(bucket: BucketDirectory, key: bytes, where: Place) -> Opened:
@@ -56,6 +71,7 @@ def _open_current(bucket: BucketDirectory, key: bytes, where: Place) -> Opened:
             opened = open_live(bucket, key, where)
             if opened is not None:
                 return opened
+    bucket.check_current()
     raise no_such_key(key.decode(), newest.version_id if newest is not None and newest.delete_marker else "")
 
 
@@ -103,6 +119,7 @@ def _open_version(bucket: BucketDirectory, key: bytes, where: Place, version_id:
         found = _open_entry(bucket, key, where, entry)
         if found is not None:
             return found
+    bucket.check_current()
     raise no_such_version(key.decode(), version_id)
 
 
@@ -131,7 +148,7 @@ def open_one(bucket: BucketDirectory, key: str, version_id: str | None) -> Opene
 def open_reader(bucket: BucketDirectory, key: str, version_id: str | None) -> FileReader:
     """See Backend.open_object."""
     found, record = open_one(bucket, key, version_id)
-    return FileReader(found.fd, record, bucket.store.executor)
+    return FileReader(found.fd, found.stat, record, bucket.store.executor)
 
 
 def read_record(bucket: BucketDirectory, key: str, version_id: str | None) -> ObjectRecord:
@@ -143,26 +160,69 @@ def read_record(bucket: BucketDirectory, key: str, version_id: str | None) -> Ob
 
 def current_record(bucket: BucketDirectory, key: str) -> ObjectRecord | None:
     """The record of the plain file of a key, for a listing; None where there is none."""
-    name = key.encode()
-    opened = open_live(bucket, name, place(name))
+    name = links.canonical(bucket, key).encode()
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return None  # nobody can ask for it
+    where = place(name)
+    try:
+        opened = open_live(bucket, name, where)
+    except PermissionError:
+        return _closed_record(bucket, name, (where.path, where.shadow_path))
     if opened is None:
         return None
     os.close(opened[0].fd)
     return opened[1]
 
 
+def _closed_record(bucket: BucketDirectory, key: bytes, paths: Iterable[bytes]) -> ObjectRecord | None:
+    """What can be told of a file that the gateway must not read: it is there, and to get it is denied.
+
+    Who mirrors a listing would take it for deleted if it were left out. None where it cannot even be seen.
+    """
+    for path in paths:
+        linked = links.file_behind(bucket.fd, path) if bucket.follows_links else None
+        try:
+            fd = open_beneath(bucket.fd, linked or path, os.O_PATH)
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue
+        try:
+            stat = os.fstat(fd)
+        finally:
+            os.close(fd)
+        if modes.S_ISREG(stat.st_mode):
+            return records.foreign(stat, key.decode())
+    return None
+
+
 def all_versions(bucket: BucketDirectory, key: str) -> list[ObjectRecord]:
     """All versions and delete markers of a key as they stood at one instant, the newest first."""
-    name = key.encode()
+    name = links.canonical(bucket, key).encode()
+    if len(key.encode()) > MAX_KEY_BYTES:
+        return []  # nobody can ask for it
     where = place(name)
-    opened, entries = _look(bucket, name, where)
-    records = []
+    try:
+        opened, entries = _look(bucket, name, where)
+    except PermissionError:
+        current = _closed_record(bucket, name, (where.path, where.shadow_path))
+        opened, entries = None, history.committed(history.read_entries(bucket.fd, where), current)
+        found = [current]
+    else:
+        found = [opened[1] if opened is not None else None]
     if opened is not None:
         os.close(opened[0].fd)
-        records.append(opened[1])
-    for entry in entries:
-        with history.open_entry(bucket, where, entry) as file:
-            if file is not None:
-                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
-                    records.append(history.record_of(bucket, name, entry, file))
-    return [replace(record, size=0) if record.delete_marker else record for record in records]
+    found += [_entry_record(bucket, name, where, entry) for entry in entries]
+    return [replace(each, size=0) if each.delete_marker else each for each in found if each is not None]
+
+
+def _entry_record(bucket: BucketDirectory, key: bytes, where: Place, entry: HistoryEntry) -> ObjectRecord | None:
+    """The record of an entry for a listing, None when it was removed meanwhile."""
+    try:
+        with history.open_entry(bucket, where, entry) as opened:
+            return history.record_of(bucket, key, entry, opened) if opened is not None else None
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        record = _closed_record(bucket, key, [where.history + b"/" + entry.name])
+        if record is None:
+            return None
+        return replace(record, version_id=entry.version_id, sequence=entry.sequence, delete_marker=entry.delete_marker)

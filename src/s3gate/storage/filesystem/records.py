@@ -1,23 +1,30 @@
 """The record of one version as bytes: what is kept beside the contents of a file, and how it is bound to them.
 
-A record is one version byte, a CRC-32 of the rest and a msgpack map. It names the size and the modification time of
-the file it was written for; where they no longer match, another program has changed the contents, and only what the
-client said of the object (headers, metadata, tags) still holds. Unknown fields of a later version are refused by the
-version byte, not guessed at.
+A record is one version byte, a CRC-32 of the rest and a msgpack array, whose last element is a map of what most records
+do not say. It names the size and the modification time of the file it was written for; where they no longer match,
+another program has changed the contents, and only what the client said of the object (headers, metadata, tags) still
+holds. A later version is refused by the version byte, not guessed at.
+
+A plain record stays within 64 bytes: so much fits into an inode of ext4 with 256 bytes, and a larger attribute costs a
+block of its own.
 """
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import mimetypes
 import os
+import re
 import zlib
 from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
 
-from s3gate.core.checksums import Checksum
+from s3gate.core.checksums import FULL_OBJECT, Checksum
 from s3gate.core.values import NULL_VERSION, STANDARD, ObjectRecord, Owner, PartSpan
 
 __all__ = [
@@ -28,6 +35,7 @@ __all__ = [
     "encode",
     "encode_spilled",
     "foreign",
+    "held",
     "pack",
     "resolve",
     "synthetic_etag",
@@ -36,6 +44,20 @@ __all__ = [
 
 _VERSION = 1
 _HEADER = 5  # version byte and CRC-32
+_MD5 = re.compile("[0-9a-f]{32}")
+# What the first byte of a short checksum says. Only ever added to: records on disk count in it.
+_ALGORITHMS = (
+    "CRC32",
+    "CRC32C",
+    "CRC64NVME",
+    "SHA1",
+    "SHA256",
+    "SHA512",
+    "MD5",
+    "XXHASH64",
+    "XXHASH3",
+    "XXHASH128",
+)
 
 
 class BrokenRecord(Exception):
@@ -66,15 +88,12 @@ class Stored(msgspec.Struct, frozen=True):
     key: str = ""
 
 
-class _Fields(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The map of a record. Either `x`, or everything; fields that say nothing are left out."""
+class _Rest(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What most records do not say: either `x`, the name of the file that holds the whole record, or the others."""
 
-    sz: int
-    mt: int
-    e: str | msgspec.UnsetType = msgspec.UNSET
-    lm: int = 0
     x: str = ""
     k: str = ""
+    e: str = ""
     h: dict[str, str] = {}
     um: dict[str, str] = {}
     tg: dict[str, str] = {}
@@ -84,7 +103,22 @@ class _Fields(msgspec.Struct, frozen=True, omit_defaults=True):
     ow: tuple[str, str] | None = None
     up: str = ""
     vid: str = NULL_VERSION
-    seq: int = 0
+    seq: int | None = None
+
+
+_NO_REST = _Rest()
+
+
+class _Fields(msgspec.Struct, frozen=True, array_like=True):
+    """A record as it stands: size and time of the contents, ETag where it is an MD5, how much later than
+    the contents' time it was last modified, the checksum as one byte for its algorithm and the digest."""
+
+    size: int
+    mtime_ns: int
+    md5: bytes = b""
+    later_ns: int = 0
+    checksum: bytes = b""
+    rest: _Rest | None = None
 
 
 _decode_fields = msgspec.msgpack.Decoder(_Fields).decode
@@ -114,15 +148,21 @@ def unpack(data: bytes) -> dict[str, Any]:
     return fields
 
 
-def encode(record: ObjectRecord, binding: Binding, *, key: bytes = b"") -> bytes:
-    """A record with everything in it; fields that say nothing are left out. `key`: for a file of its own."""
-    checksum, owner = record.checksum, record.owner
-    fields = _Fields(
-        sz=binding.size,
-        mt=binding.mtime_ns,
-        e=record.etag,
-        lm=record.modified_ns,
+def _short_checksum(checksum: Checksum | None) -> bytes:
+    """A checksum over all of the contents as bytes; b"" where it does not have that form."""
+    if checksum is None or checksum.type != FULL_OBJECT or checksum.algorithm not in _ALGORITHMS:
+        return b""
+    digest = base64.b64decode(checksum.value)
+    if base64.b64encode(digest).decode() != checksum.value:
+        return b""
+    return bytes([_ALGORITHMS.index(checksum.algorithm)]) + digest
+
+
+def _rest(record: ObjectRecord, *, key: bytes, etag: str, checksum: Checksum | None) -> _Rest | None:
+    owner = record.owner
+    rest = _Rest(
         k=key.decode(),
+        e=etag,
         h=dict(record.headers),
         um=dict(record.user_metadata),
         tg=dict(record.tags),
@@ -132,46 +172,78 @@ def encode(record: ObjectRecord, binding: Binding, *, key: bytes = b"") -> bytes
         ow=(owner.id, owner.display_name) if owner else None,
         up=record.upload_id,
         vid=record.version_id,
-        seq=record.sequence,
+        seq=record.sequence if record.sequence != record.modified_ns else None,
+    )
+    return None if rest == _NO_REST else rest
+
+
+def encode(record: ObjectRecord, binding: Binding, *, key: bytes = b"") -> bytes:
+    """A record with everything in it. `key`: for a file of its own."""
+    md5 = bytes.fromhex(record.etag) if _MD5.fullmatch(record.etag) else b""
+    checksum = _short_checksum(record.checksum)
+    fields = _Fields(
+        binding.size,
+        binding.mtime_ns,
+        md5,
+        record.modified_ns - binding.mtime_ns,
+        checksum,
+        _rest(record, key=key, etag="" if md5 else record.etag, checksum=None if checksum else record.checksum),
     )
     return _framed(_pack(fields))
 
 
 def encode_spilled(spill: str, binding: Binding) -> bytes:
     """What stands inline for a record that is kept in the file `spill`."""
-    return _framed(_pack(_Fields(sz=binding.size, mt=binding.mtime_ns, x=spill)))
+    return _framed(_pack(_Fields(binding.size, binding.mtime_ns, rest=_Rest(x=spill))))
 
 
 def decode(data: bytes) -> Stored:
     """The inverse of encode and encode_spilled."""
     try:
         fields = _decode_fields(_body(data))
-    except msgspec.MsgspecError as error:
+        binding = Binding(fields.size, fields.mtime_ns)
+        rest = fields.rest or _NO_REST
+        if rest.x:
+            return Stored(binding, None, rest.x)
+        return Stored(binding, _record(fields, rest), key=rest.k)
+    except (msgspec.MsgspecError, IndexError) as error:
         raise BrokenRecord(str(error)) from error
-    binding = Binding(fields.sz, fields.mt)
-    if fields.x:
-        return Stored(binding, None, fields.x)
-    if fields.e is msgspec.UNSET:
-        raise BrokenRecord("a record without an ETag")
-    return Stored(binding, _record(fields, fields.e), key=fields.k)
 
 
-def _record(fields: _Fields, etag: str) -> ObjectRecord:
-    checksum, owner, parts = fields.ck, fields.ow, fields.pt
+def held(data: bytes, stat: os.stat_result) -> ObjectRecord | None:
+    """The record, where it stands whole in `data` and holds for the file; None where there is more to look at."""
+    try:
+        fields = _decode_fields(_body(data))
+        rest = fields.rest or _NO_REST
+        if rest.x or fields.size != stat.st_size or fields.mtime_ns != stat.st_mtime_ns:
+            return None
+        return _record(fields, rest)
+    except (BrokenRecord, msgspec.MsgspecError, IndexError):
+        return None
+
+
+def _record(fields: _Fields, rest: _Rest) -> ObjectRecord:
+    short, owner, parts = fields.checksum, rest.ow, rest.pt
+    modified_ns = fields.mtime_ns + fields.later_ns
+    checksum = None
+    if short:
+        checksum = Checksum(_ALGORITHMS[short[0]], base64.b64encode(short[1:]).decode())
+    elif rest.ck:
+        checksum = Checksum(*rest.ck)
     return ObjectRecord(
-        etag,
-        fields.sz,
-        fields.lm,
-        headers=fields.h,
-        user_metadata=fields.um,
-        checksum=Checksum(*checksum) if checksum else None,
+        fields.md5.hex() or rest.e,
+        fields.size,
+        modified_ns,
+        headers=rest.h,
+        user_metadata=rest.um,
+        checksum=checksum,
         parts=tuple([PartSpan(*span) for span in parts]) if parts else (),
-        storage_class=fields.sc,
+        storage_class=rest.sc,
         owner=Owner(*owner) if owner else None,
-        tags=fields.tg,
-        upload_id=fields.up,
-        version_id=fields.vid,
-        sequence=fields.seq,
+        tags=rest.tg,
+        upload_id=rest.up,
+        version_id=rest.vid,
+        sequence=modified_ns if rest.seq is None else rest.seq,
     )
 
 
@@ -183,14 +255,22 @@ def synthetic_etag(stat: os.stat_result) -> str:
 
 def foreign(stat: os.stat_result, key: str) -> ObjectRecord:
     """The record of a file that another program put there."""
-    guessed, encoding = mimetypes.guess_type(key, strict=False)
-    headers = {"content-type": guessed} if guessed and not encoding else {}
+    name = key[key.rfind("/") + 1 :]
+    dot = name.find(".")
+    # Behind the first dot is all that the type is guessed from, but for names that begin with it and URLs.
+    guess_from = key if dot == 0 or ":" in key else "x" + name[dot:] if dot > 0 else "x"
     return ObjectRecord(
         etag=synthetic_etag(stat),
         size=stat.st_size,
         modified_ns=stat.st_mtime_ns,
-        headers=headers,
+        headers=_guessed_headers(guess_from),
     )
+
+
+@lru_cache(maxsize=1024)
+def _guessed_headers(name: str) -> Mapping[str, str]:
+    guessed, encoding = mimetypes.guess_type(name, strict=False)
+    return MappingProxyType({"content-type": guessed} if guessed and not encoding else {})
 
 
 def resolve(record: ObjectRecord, binding: Binding, stat: os.stat_result) -> ObjectRecord:

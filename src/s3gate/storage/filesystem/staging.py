@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from itertools import count
 from typing import Protocol, TypeVar
 
 from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
-from s3gate.storage.backend import ObjectReader, Through
+from s3gate.core.values import Bucket
+from s3gate.storage.backend import Beside, ObjectReader, Through
 from s3gate.storage.filesystem.os_errors import seam
 from s3gate.storage.filesystem.reader import FileReader
 from s3gate.storage.filesystem.threads import close_file, run_to_end
 
-__all__ = ["FileStage", "Home", "copy_range"]
+__all__ = ["FileStage", "Home", "OpenStage", "StageHolder", "copy_range"]
 
 _INLINE_BYTES = 64 << 10  # below this a hop to another thread costs more than the work
 _MAX_VECTORS = 512  # IOV_MAX is 1024
@@ -69,19 +72,19 @@ class Home(Protocol):
         """Of the bucket's directory."""
 
 
-class FileStage:
-    """A staged file. `directory` is the open staging directory, `name` its name there until it is committed.
+class OpenStage(ABC):
+    """A file that is written from its current place on: what all stages have in common.
 
-    The stage keeps its `home`, so that `directory` stays open when the bucket is removed under an upload.
+    The stage keeps its `home`, so that the directories of a bucket stay open when it is removed under an upload.
     """
 
-    def __init__(self, directory: int, executor: Executor, home: Home) -> None:
+    def __init__(self, home: Home, executor: Executor, fd: int) -> None:
         self.home = home
-        self.directory = directory
-        self.name = b"%x" % next(_numbers)
-        self.fd = os.open(self.name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)
+        self.fd = fd
         self.committed = False
         self._size = 0
+        self._storing = asyncio.Lock()
+        self._looking = asyncio.Lock()
         self._executor = executor
 
     @property
@@ -90,15 +93,27 @@ class FileStage:
         return self._size
 
     @seam
-    async def write(self, pieces: list[Buffer], through: Through) -> None:
+    async def write(self, pieces: list[Buffer], through: Through, beside: Beside | None = None) -> None:
         """See Stage.write."""
-        if sum(map(len, pieces)) <= _INLINE_BYTES:
-            self._append(pieces, through)
-        else:
-            await self.run(self._append, pieces, through)
+        if sum(map(len, pieces)) <= _INLINE_BYTES and not (self._storing.locked() or self._looking.locked()):
+            stored = self._append(pieces, through)
+            if beside is not None:
+                beside(stored)
+            return
+        # The locks are taken in the order of the calls: whoever waits longest gets them.
+        async with self._storing:
+            stored = await self.run(self._append, pieces, through)
+        if beside is not None:
+            async with self._looking:
+                await self.run(beside, stored)
 
-    def _append(self, pieces: list[Buffer], through: Through) -> None:
-        self._size += _write_all(self.fd, through(pieces))
+    def _append(self, pieces: list[Buffer], through: Through) -> list[Buffer]:
+        stored = through(pieces)
+        self._take(stored)
+        return stored
+
+    def _take(self, pieces: list[Buffer]) -> None:
+        self._size += _write_all(self.fd, pieces)
 
     @seam
     async def copy(self, source: ObjectReader, start: int, length: int) -> None:
@@ -117,9 +132,48 @@ class FileStage:
         """Run blocking work on this stage in a thread, and wait for its end even when this task is cancelled."""
         return await run_to_end(self._executor, work, *arguments)
 
+    @abstractmethod
+    def discard(self) -> None:
+        """Close, and leave nothing behind that was not committed. No write may be under way."""
+
+
+class FileStage(OpenStage):
+    """A staged file. `directory` is the open staging directory, `name` its name there until it is committed."""
+
+    def __init__(self, directory: int, name: bytes, fd: int, executor: Executor, *, home: Home) -> None:
+        super().__init__(home, executor, fd)
+        self.directory = directory
+        self.name = name
+
+    @classmethod
+    def new(cls, directory: int, executor: Executor, home: Home) -> FileStage:
+        """A new, empty one."""
+        name = b"%x" % next(_numbers)
+        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)
+        return cls(directory, name, fd, executor, home=home)
+
     def discard(self) -> None:
         """Close, and remove the file unless it was committed."""
         if not self.committed:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.name, dir_fd=self.directory)
         close_file(self._executor, self.fd, self._size)
+
+
+class StageHolder:
+    """A stage for the length of an `async with` block; what is not committed then is removed."""
+
+    __slots__ = ("_bucket", "_make", "_stage")
+
+    def __init__(self, make: Callable[[Bucket], Awaitable[FileStage]], bucket: Bucket) -> None:
+        self._make = make
+        self._bucket = bucket
+        self._stage: FileStage | None = None
+
+    async def __aenter__(self) -> FileStage:
+        self._stage = await self._make(self._bucket)
+        return self._stage
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._stage is not None:
+            self._stage.discard()

@@ -6,11 +6,12 @@ import ctypes
 import errno
 import os
 
-__all__ = ["open_beneath"]
+__all__ = ["exchange", "free_range", "has_openat2", "open_beneath", "open_through_links"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_OPENAT2 = 437  # the same number on every architecture (Linux 5.6)
-_RESOLVE = 0x02 | 0x04 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH
+_THROUGH_LINKS = 0x02 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH
+_RESOLVE = _THROUGH_LINKS | 0x04  # RESOLVE_NO_SYMLINKS
 _MAX_PATH = 4000  # a longer path is walked in pieces: PATH_MAX is 4096
 
 
@@ -19,15 +20,32 @@ class _OpenHow(ctypes.Structure):
 
 
 _HOW_SIZE = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
-_hows: dict[int, _OpenHow] = {}
+_hows: dict[tuple[int, int], _OpenHow] = {}
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
+_PUNCH_HOLE = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+_fallocate = getattr(_libc, "fallocate64", _libc.fallocate)
+_fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
 
-def _openat2(directory: int, path: bytes, flags: int) -> int:
-    how = _hows.get(flags)
+_RENAME_EXCHANGE = 2
+_renameat2 = getattr(_libc, "renameat2", None)  # glibc 2.28
+
+
+def exchange(source_dir: int, source: bytes, target_dir: int, target: bytes) -> None:
+    """Let two names change places in one step. Raises OSError: ENOENT where one is missing, EINVAL or ENOSYS where the
+    filesystem or the C library cannot do it."""
+    if _renameat2 is None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS), target)
+    if _renameat2(source_dir, source, target_dir, target, _RENAME_EXCHANGE) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), target)
+
+
+def _openat2(directory: int, path: bytes, flags: int, resolve: int = _RESOLVE) -> int:
+    how = _hows.get((flags, resolve))
     if how is None:
-        how = _hows[flags] = _OpenHow(flags, 0, _RESOLVE)
+        how = _hows[flags, resolve] = _OpenHow(flags, 0, resolve)
     fd: int = _syscall(
         ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(directory), ctypes.c_char_p(path), ctypes.byref(how), _HOW_SIZE
     )
@@ -55,7 +73,8 @@ def _walk(directory: int, path: bytes, flags: int) -> int:
             os.close(current)
 
 
-def _has_openat2() -> bool:
+def has_openat2() -> bool:
+    """Whether the kernel has openat2 (Linux 5.6) and lets this process call it."""
     root = os.open("/", os.O_PATH)
     try:
         os.close(_openat2(root, b".", os.O_PATH | os.O_DIRECTORY))
@@ -66,7 +85,15 @@ def _has_openat2() -> bool:
     return True
 
 
-_resolve = _openat2 if _has_openat2() else _walk
+_resolve = _openat2 if has_openat2() else _walk
+
+
+def open_through_links(directory: int, path: bytes, flags: int) -> int:
+    """Open `path` relative to `directory`, following links as long as none leaves it, at no instant.
+
+    Raises OSError; EXDEV where a link leads out or is absolute, ELOOP where links go round, ENOSYS without openat2.
+    """
+    return _openat2(directory, path, flags | os.O_CLOEXEC, _THROUGH_LINKS)
 
 
 def open_beneath(directory: int, path: bytes, flags: int) -> int:
@@ -84,3 +111,9 @@ def open_beneath(directory: int, path: bytes, flags: int) -> int:
         return open_beneath(step, path[cut + 1 :], flags)
     finally:
         os.close(step)
+
+
+def free_range(fd: int, offset: int, length: int) -> bool:
+    """Give the blocks of a range back, which reads as zeros then (fallocate); False where that is not to be had."""
+    done: int = _fallocate(fd, _PUNCH_HOLE, offset, length)
+    return done == 0

@@ -15,6 +15,7 @@ from collections.abc import Callable
 import msgspec
 
 from s3gate.core.errors import S3Error
+from s3gate.storage.filesystem import syscalls
 from s3gate.storage.filesystem.paths import Place, place
 from s3gate.storage.filesystem.syscalls import open_beneath
 
@@ -37,16 +38,22 @@ _log = logging.getLogger(__name__)
 MADE_BY_US = b"user.s3gate.d"  # on directories that the gateway made for a key: it may remove them again
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+# No file there, or a filesystem (or a sandbox) that lets no names change places.
+_CANNOT_EXCHANGE = frozenset({errno.ENOENT, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM})
 # An open that fails so says that no object stands there: nothing, a file on the way, a link, a socket or device.
 _NOT_HERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV, errno.EISDIR})
 
 
 class Found(msgspec.Struct):
-    """An open object. `shadow` tells under which of its two names it was found. Whoever holds it closes `fd`."""
+    """An open object. `shadow` tells under which of its two names it was found. Whoever holds it closes `fd`.
+
+    `target` is set where its name is a link: the path of the file that it leads to, which is another key's object.
+    """
 
     fd: int
     stat: os.stat_result
     shadow: bool
+    target: bytes = b""
 
 
 class Directory(msgspec.Struct):
@@ -85,10 +92,12 @@ def find(bucket_fd: int, where: Place) -> Found | None:
     holds a lock against readers: a look at both names can miss it once, never twice.
     """
     for _ in range(2):
-        for shadow, path in ((False, where.path), (True, where.shadow_path)):
-            opened = open_regular(bucket_fd, path)
-            if opened is not None:
-                return Found(opened[0], opened[1], shadow)
+        opened = open_regular(bucket_fd, where.path)
+        if opened is not None:
+            return Found(opened[0], opened[1], False)
+        opened = open_regular(bucket_fd, where.shadow_path)
+        if opened is not None:
+            return Found(opened[0], opened[1], True)
     return None
 
 
@@ -183,22 +192,38 @@ def convert(bucket_fd: int, where: Place, sync: Callable[[int], None]) -> None:
         except FileNotFoundError:
             return
         try:
-            os.link(where.name, where.shadow, src_dir_fd=fd, dst_dir_fd=fd)
+            os.link(where.name, where.shadow, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
         except FileExistsError:
             # left by a conversion that a crash cut short; the object under its own name is the current one
             os.unlink(where.shadow, dir_fd=fd)
-            os.link(where.name, where.shadow, src_dir_fd=fd, dst_dir_fd=fd)
+            os.link(where.name, where.shadow, src_dir_fd=fd, dst_dir_fd=fd, follow_symlinks=False)
         sync(fd)
         os.unlink(where.name, dir_fd=fd)
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # others are faster: the writer looks again
             os.close(_open_or_make(fd, where.name)[0])
 
 
-def replace(source_fd: int, source: bytes, parent_fd: int, where: Place) -> None:
+def replace(
+    source_fd: int,
+    source: bytes,
+    parent_fd: int,
+    where: Place,
+    *,
+    found: Found | None = None,
+    shadowed: bool = False,
+) -> None:
     """Rename a staged file to its place, over whatever object stands there: the commit of a write.
 
-    Raises FileNotFoundError when the directory was removed meanwhile; no error comes from behind the rename.
+    `found` is the object that was seen there under the lock. `shadowed`: the name is taken by a link to a directory,
+    which stays. Raises FileNotFoundError when the directory was removed meanwhile; no error comes from behind the
+    rename.
     """
+    plain = found is not None and not (found.shadow or found.target or shadowed)
+    if plain and _exchange(source_fd, source, parent_fd, where.name):
+        return
+    if shadowed:
+        os.rename(source, where.shadow, src_dir_fd=source_fd, dst_dir_fd=parent_fd)
+        return
     try:
         os.rename(source, where.name, src_dir_fd=source_fd, dst_dir_fd=parent_fd)
     except IsADirectoryError:
@@ -217,6 +242,29 @@ def replace(source_fd: int, source: bytes, parent_fd: int, where: Place) -> None
     except OSError as error:
         # The plain name counts, and the janitor comes round; the write is committed, and must not be told as failed.
         _log.warning("an old shadow of an object stays behind: %s", error)
+
+
+def _exchange(source_fd: int, source: bytes, parent_fd: int, name: bytes) -> bool:
+    """Let the staged file and the object change places, and remove the object; False where that cannot be done.
+
+    Readers see the one or the other, as with a rename, and ext4 does not write the new contents out at once, as it does
+    for a rename over a file (its mount option auto_da_alloc): they are forced to the medium before, or not promised.
+    """
+    try:
+        syscalls.exchange(source_fd, source, parent_fd, name)
+    except OSError as error:
+        if error.errno in _CANNOT_EXCHANGE:
+            return False
+        raise
+    try:
+        os.unlink(source, dir_fd=source_fd)
+    except IsADirectoryError:
+        # Another program has put a directory in the place of the object meanwhile: it goes back there.
+        syscalls.exchange(source_fd, source, parent_fd, name)
+        return False
+    except OSError as error:
+        _log.warning("the object that was replaced stays in the staging directory: %s", error)
+    return True
 
 
 def remove(parent_fd: int, where: Place, found: Found) -> None:

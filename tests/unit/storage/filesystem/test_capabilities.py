@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from s3gate.storage.backend import StartError
-from s3gate.storage.filesystem import capabilities, locks, probe
+from s3gate.storage.filesystem import capabilities, layout, ofd_locks, probe, process_locks
 from s3gate.storage.filesystem.capabilities import FATAL, FINE, LIMIT, NOTE, Capability, examine, mount_of
 
 
@@ -71,7 +71,8 @@ def _up_to(most: int, value: bytes) -> None:
         (os, "copy_file_range", "copy_file_range", NOTE),
         (fcntl, "ioctl", "reflink", NOTE),
         (fcntl, "flock", "flock", NOTE),
-        (fcntl, "lockf", "POSIX locks", NOTE),
+        (fcntl, "fcntl", "OFD locks", NOTE),
+        (fcntl, "fcntl", "POSIX locks", NOTE),
     ],
 )
 def test_what_fails_is_found(
@@ -83,11 +84,25 @@ def test_what_fails_is_found(
 
 
 def test_locks_that_keep_nobody_out_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(locks, "_try_lock", lambda fd, offset: True)
+    monkeypatch.setattr(ofd_locks, "lock_byte", lambda *_: True)
+    found = tried(tmp_path)
+    assert (found["OFD locks"].found, found["locks between processes"].found) == ("no", "posix")
+    monkeypatch.setattr(process_locks, "lock_byte", lambda *_: True)
     monkeypatch.setattr(fcntl, "flock", lambda fd, how: None)
     found = tried(tmp_path)
-    assert (found["OFD locks"].level, found["flock"].found) == (LIMIT, "no")
-    assert "--workers 1" in found["OFD locks"].effect
+    assert {found[name].found for name in ("OFD locks", "POSIX locks", "flock")} == {"no"}
+    assert (found["locks between processes"].level, found["locks between processes"].found) == (LIMIT, "none")
+    assert "--workers 1" in found["locks between processes"].effect
+
+
+def test_the_locks_of_a_served_directory_are_those_of_its_marker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.close(layout.open_root(str(tmp_path), read_only=False, locks="flock"))
+    assert tried(tmp_path)["locks between processes"].found == "flock"
+    monkeypatch.setattr(fcntl, "flock", lambda fd, how: None)
+    found = tried(tmp_path)["locks between processes"]
+    assert (found.level, found.found) == (FATAL, "flock, not working")
 
 
 def test_names_that_are_refused_or_too_long_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

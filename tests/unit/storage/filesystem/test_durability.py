@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,8 +69,14 @@ def level() -> str:
 
 
 @pytest.fixture
-def backend(root: Path, runner: asyncio.Runner, level: str) -> Iterator[FilesystemBackend]:
-    backend = FilesystemBackend(str(root), durability=level, metadata="xattr", region=REGION)  # type: ignore[arg-type]
+def upload_parts() -> str:
+    return "in-place"
+
+
+@pytest.fixture
+def backend(root: Path, runner: asyncio.Runner, level: str, upload_parts: str) -> Iterator[FilesystemBackend]:
+    settings: Any = {"durability": level, "upload_parts": upload_parts}
+    backend = FilesystemBackend(str(root), metadata="xattr", region=REGION, **settings)
     runner.run(backend.start())
     yield backend
     runner.run(backend.stop())
@@ -119,11 +126,51 @@ async def test_full_forces_an_upload_its_parts_and_its_object(backend, bucket, f
     assert fsyncs.taken(root) == {"stage": 1, "bucket/.s3gate/mpu": 1, directory: 1}
 
     part = await put_part(backend, bucket, upload, 1, b"x" * 1000)
+    assert fsyncs.taken(root) == {f"{directory}/size.new": 1, f"{directory}/data": 1, directory: 1}
+    other = await put_part(backend, bucket, upload, 2, b"x" * 1000)
+    assert fsyncs.taken(root) == {f"{directory}/data": 1, directory: 1}
+
+    await complete(backend, bucket, upload, [part, other])
+    # The object, the note of its completion, and the names of both and of what is gone.
+    ended = {f"{directory} (deleted)": 1}
+    assert fsyncs.taken(root) == {f"{directory}/data": 1, "bucket": 1, "stage": 1, "bucket/.s3gate/done": 1} | ended
+
+
+@pytest.mark.parametrize("upload_parts", ["separate"])
+async def test_full_forces_parts_in_files_of_their_own(backend, bucket, fsyncs, root):
+    upload = await start_upload(backend, bucket, "joined")
+    directory = f"bucket/.s3gate/mpu/{upload.id}"
+    fsyncs.paths.clear()
+    part = await put_part(backend, bucket, upload, 1, b"x" * 1000)
     assert fsyncs.taken(root) == {"stage": 1, directory: 1}
 
     await complete(backend, bucket, upload, [part])
     found = fsyncs.taken(root)
-    assert (found["stage"], found["bucket"]) == (1, 1)
+    assert (found["stage"], found["bucket"], found["bucket/.s3gate/done"]) == (2, 1, 1)
+
+
+async def test_the_bytes_of_a_part_are_forced_before_its_name_and_its_name_before_the_answer(
+    backend, bucket, fsyncs, root
+):
+    upload = await start_upload(backend, bucket, "joined")
+    named = []
+    for number in (1, 2):
+        fsyncs.paths.clear()
+        await put_part(backend, bucket, upload, number, b"x" * 1000)
+        named.append([os.path.basename(path) for path in fsyncs.paths])
+    assert named == [["size.new", "data", upload.id], ["data", upload.id]]
+
+
+async def test_a_part_that_is_overwritten_in_the_joint_file_cannot_come_back(backend, bucket, fsyncs, root):
+    upload = await start_upload(backend, bucket, "joined")
+    await put_part(backend, bucket, upload, 1, b"old")
+    parts = [await put_part(backend, bucket, upload, number, b"new") for number in (1, 2)]
+    fsyncs.paths.clear()
+
+    await complete(backend, bucket, upload, parts)
+
+    forced = [os.path.relpath(path, root / "bucket/.s3gate/mpu") for path in fsyncs.paths]
+    assert forced[:2] == [upload.id, f"{upload.id}/data"]
 
 
 @pytest.mark.parametrize("level", ["data"])
@@ -221,7 +268,7 @@ async def test_a_failing_fsync_of_a_complete_leaves_the_upload_and_the_old_objec
     old = await put(backend, bucket, "joined", b"old")
     upload = await start_upload(backend, bucket, "joined")
     part = await put_part(backend, bucket, upload, 1, b"new")
-    fsyncs.failing = r"/\.s3gate/tmp/"
+    fsyncs.failing = r"/\.s3gate/mpu/"
 
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
         await complete(backend, bucket, upload, [part])

@@ -21,6 +21,7 @@ from s3gate.storage.filesystem.backend import FilesystemBackend
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
 from s3gate.storage.filesystem.durability import Durability
 from s3gate.storage.filesystem.inspection import Finding, Inspection, Tally
+from s3gate.storage.filesystem.ofd_locks import OfdLocks
 from support.mutations import LARGE
 from support.snapshot import snapshot
 from support.stores import complete, get, put, put_part, set_versioning, start_upload
@@ -36,7 +37,8 @@ def looked(root: Path, *, repair: bool = False, verify: bool = False) -> tuple[l
     found: list[Finding] = []
     fd = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     with ThreadPoolExecutor(1) as executor:
-        store = Store(fd, "inspection", executor, durability=Durability("none", executor), metadata="auto")
+        durability, locking = Durability("none", executor), OfdLocks()
+        store = Store(fd, "inspection", executor, durability=durability, metadata="auto", locking=locking)
         run = Inspection(
             executor,
             repair=repair,
@@ -122,7 +124,8 @@ def test_damaged_contents_are_found_by_reading_them_and_only_so(key, full, root)
 def test_damage_in_an_older_version_and_in_a_part_is_found(full, root):
     (old,) = root.glob("bucket/.s3gate/v/.s3gate!versions/*")
     (part,) = root.glob("bucket/.s3gate/mpu/*/00001-*")
-    for path in (old, part):
+    (joint,) = root.glob("bucket/.s3gate/mpu/*/data")
+    for path in (old, joint):
         in_place(path, b"X", keep_time=True)
     found, _ = looked(root, verify=True)
     assert kinds(found) == {str(path.relative_to(root / "bucket")): "damaged contents" for path in (old, part)}

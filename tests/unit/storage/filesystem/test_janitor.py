@@ -22,8 +22,9 @@ from s3gate.core.conditions import NO_CONDITION
 from s3gate.core.values import Bucket
 from s3gate.identity.model import ROOT
 from s3gate.storage.backend import Backend
-from s3gate.storage.filesystem import buckets, instance, janitor, leftovers, locks
+from s3gate.storage.filesystem import buckets, janitor, leftovers
 from s3gate.storage.filesystem.backend import FilesystemBackend
+from s3gate.storage.filesystem.lock_kinds import FileLock
 from support import crash
 from support.crash import Crash, Point
 from support.disk import staged
@@ -236,15 +237,18 @@ async def test_a_process_whose_new_staging_directory_is_swept_makes_it_again(bac
     held = {*root.glob("bucket/.s3gate/tmp/*")}
     removed: list[Path] = []
 
-    def take(fd: int) -> bool:
-        """Another process finds the directory between the making and the lock."""
-        if not removed:
-            removed.extend({*root.glob("bucket/.s3gate/tmp/*")} - held)
-            shutil.rmtree(removed[0])
-        return locks.try_lock_file(fd)
-
-    monkeypatch.setattr(instance, "try_lock_file", take)
     async with opened(root) as other:
+        locking = other._store.locking
+        take = locking.take
+
+        def taken(directory: int, path: bytes) -> FileLock | None:
+            """Another process finds the directory between the making and the lock."""
+            if not removed:
+                removed.extend({*root.glob("bucket/.s3gate/tmp/*")} - held)
+                shutil.rmtree(removed[0])
+            return take(directory, path)
+
+        monkeypatch.setattr(locking, "take", taken)
         await put(other, bucket, "key", b"data")
         assert await get(other, bucket, "key") == b"data"
     assert removed
@@ -562,12 +566,14 @@ async def test_one_process_sweeps_and_another_one_takes_over_when_it_has_gone(ba
     assert await swept(backend) == {"stage": 1}
 
 
-async def test_nobody_sweeps_where_locks_do_not_keep_others_out(backend, bucket, root, monkeypatch):
-    await put(backend, bucket, "key", b"")
-    (root / "bucket/.s3gate/tmp/gone").mkdir()
-    monkeypatch.setattr(locks, "_try_lock", lambda fd, offset: True)
-    assert await swept(backend) == {}
-    assert (root / "bucket/.s3gate/tmp/gone").exists()
+async def test_where_no_lock_keeps_others_out_the_one_process_sweeps_and_spares_its_own(tmp_path):
+    async with opened(tmp_path, locks="none") as alone:
+        bucket = await alone.create_bucket("bucket", ROOT, REGION)
+        async with alone.stage(bucket) as stage:
+            await stage.write([b"half"], unchanged)
+            (tmp_path / "bucket/.s3gate/tmp/gone").mkdir()
+            assert await swept(alone) == {"stage": 1}
+            assert len(staged(tmp_path)) == 1
 
 
 async def test_a_read_only_gateway_sweeps_nothing(bucket, root):

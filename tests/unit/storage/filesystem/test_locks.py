@@ -1,48 +1,79 @@
-"""Key locks exclude tasks and processes, and give way to nobody else."""
+"""Locks of every kind exclude tasks and processes, and give way to nobody else."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import multiprocessing
 import os
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from s3gate.core.errors import S3Error
 from s3gate.storage.filesystem import locks as locks_module
-from s3gate.storage.filesystem.locks import KeyLocks, locks_exclude_processes
+from s3gate.storage.filesystem.lock_choice import KINDS
+from s3gate.storage.filesystem.lock_kinds import LockKind
+from s3gate.storage.filesystem.locks import KeyLocks, Lease, LeaseExpired
+from support.forks import in_child
 
-_ROUNDS = 300
+_ROUNDS = 200
 
 
-def open_locks(path: Path) -> KeyLocks:
-    return KeyLocks(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+@pytest.fixture(params=[name for name, kind in KINDS.items() if kind.excludes])
+def kind(request: pytest.FixtureRequest) -> LockKind:
+    return KINDS[request.param]
 
 
-def count_up(lock_file: Path, counter: Path, rounds: int) -> None:
+@pytest.fixture(params=list(KINDS))
+def any_kind(request: pytest.FixtureRequest) -> LockKind:
+    return KINDS[request.param]
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def open_locks(kind: LockKind, directory: Path) -> KeyLocks:
+    with opened(directory) as fd:
+        return KeyLocks(kind.names(fd, b"keys"))
+
+
+def count_up(kind: LockKind, directory: Path, rounds: int) -> None:
     """Read, wait, write back: loses counts unless the lock excludes everybody else."""
+    counter = directory / "counter"
 
     async def work() -> None:
-        locks = open_locks(lock_file)
+        holders = [open_locks(kind, directory) for _ in range(2)]
 
-        async def one() -> None:
+        async def one(locks: KeyLocks) -> None:
             async with locks.hold(b"key", b"counter"):
                 value = int(counter.read_text())
                 await asyncio.sleep(0)
                 counter.write_text(str(value + 1))
 
-        await asyncio.gather(*(one() for _ in range(rounds)))
-        locks.close()
+        for _ in range(rounds // 20):
+            await asyncio.gather(*(one(holders[n % 2]) for n in range(20)))
+            # A holder that ends, and one that is only looked at, take nobody's lock along.
+            open_locks(kind, directory).close()
+        for locks in holders:
+            locks.close()
 
     asyncio.run(work())
 
 
-def test_a_key_is_held_by_one_task_of_one_process_at_a_time(tmp_path: Path) -> None:
-    counter = tmp_path / "counter"
-    counter.write_text("0")
+def test_a_key_is_held_by_one_task_of_one_process_at_a_time(kind: LockKind, tmp_path: Path) -> None:
+    (tmp_path / "counter").write_text("0")
     context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=count_up, args=(tmp_path / "locks", counter, _ROUNDS)) for _ in range(3)]
+    workers = [context.Process(target=count_up, args=(kind, tmp_path, _ROUNDS)) for _ in range(3)]
 
     for worker in workers:
         worker.start()
@@ -50,12 +81,18 @@ def test_a_key_is_held_by_one_task_of_one_process_at_a_time(tmp_path: Path) -> N
         worker.join()
 
     assert [worker.exitcode for worker in workers] == [0, 0, 0]
-    assert counter.read_text() == str(3 * _ROUNDS)
+    assert (tmp_path / "counter").read_text() == str(3 * _ROUNDS)
 
 
-def test_other_keys_and_other_spaces_do_not_wait(tmp_path: Path) -> None:
+def test_two_holders_in_one_process_exclude_each_other(any_kind: LockKind, tmp_path: Path) -> None:
+    (tmp_path / "counter").write_text("0")
+    count_up(any_kind, tmp_path, _ROUNDS)
+    assert (tmp_path / "counter").read_text() == str(_ROUNDS)
+
+
+def test_other_keys_and_other_spaces_do_not_wait(any_kind: LockKind, tmp_path: Path) -> None:
     async def work() -> None:
-        locks = open_locks(tmp_path / "locks")
+        locks = open_locks(any_kind, tmp_path)
         async with asyncio.timeout(5), locks.hold(b"key", b"a"), locks.hold(b"key", b"b"), locks.hold(b"upload", b"a"):
             pass
         locks.close()
@@ -63,11 +100,13 @@ def test_other_keys_and_other_spaces_do_not_wait(tmp_path: Path) -> None:
     asyncio.run(work())
 
 
-def test_a_lock_that_cannot_be_had_answers_slow_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_that_cannot_be_had_answers_slow_down(
+    any_kind: LockKind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(locks_module, "_TIMEOUT", 0.05)
 
     async def work() -> None:
-        first, second = open_locks(tmp_path / "locks"), open_locks(tmp_path / "locks")
+        first, second = open_locks(any_kind, tmp_path), open_locks(any_kind, tmp_path)
         async with first.hold(b"key", b"a"):
             for other in (first, second):
                 with pytest.raises(S3Error) as raised:
@@ -82,9 +121,9 @@ def test_a_lock_that_cannot_be_had_answers_slow_down(tmp_path: Path, monkeypatch
     asyncio.run(work())
 
 
-def test_a_task_that_is_cancelled_while_it_waits_passes_its_turn_on(tmp_path: Path) -> None:
+def test_a_task_that_is_cancelled_while_it_waits_passes_its_turn_on(any_kind: LockKind, tmp_path: Path) -> None:
     async def work() -> None:
-        locks = open_locks(tmp_path / "locks")
+        locks = open_locks(any_kind, tmp_path)
         taken = []
 
         async def take(name: str) -> None:
@@ -104,11 +143,84 @@ def test_a_task_that_is_cancelled_while_it_waits_passes_its_turn_on(tmp_path: Pa
     asyncio.run(work())
 
 
-def test_the_probe_tells_whether_locks_exclude_processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = os.fsencode(tmp_path / "probe")
+def test_a_locked_file_is_seen_as_such_by_everybody_until_its_holder_ends(kind: LockKind, tmp_path: Path) -> None:
+    with opened(tmp_path) as fd:
+        lock = kind.take(fd, b"file")
+        assert lock is not None
 
-    assert locks_exclude_processes(path)
-    assert not (tmp_path / "probe").exists()
+        def look() -> list[bool]:
+            return [kind.is_taken(fd, b"file"), kind.take(fd, b"file") is not None]
 
-    monkeypatch.setattr(locks_module, "_try_lock", lambda fd, offset: True)  # a mount that locks nothing
-    assert not locks_exclude_processes(path)
+        # The holder's own looks and attempts, which open the file and close it again, do not take the lock away.
+        assert look() == [True, False]
+        assert in_child(look) == (0, [True, False])
+        lock.close()
+        assert not kind.is_taken(fd, b"file")
+        assert in_child(look) == (0, [False, True])
+        with pytest.raises(FileNotFoundError):
+            kind.is_taken(fd, b"missing")
+
+
+def test_the_lock_of_a_process_that_was_killed_is_free(kind: LockKind, tmp_path: Path) -> None:
+    with opened(tmp_path) as fd:
+
+        def take_and_die() -> None:
+            assert kind.take(fd, b"file") is not None
+            os.kill(os.getpid(), 9)
+
+        assert in_child(take_and_die)[0] == -9
+        lock = kind.take(fd, b"file")
+        assert lock is not None
+        lock.close()
+
+
+def test_locks_keep_no_descriptor_when_their_holders_have_ended(any_kind: LockKind, tmp_path: Path) -> None:
+    async def work() -> None:
+        for _ in range(3):
+            holders = [open_locks(any_kind, tmp_path) for _ in range(5)]
+            async with holders[0].hold(b"key", b"a"), holders[1].hold(b"key", b"b"):
+                pass
+            for locks in holders:
+                locks.close()
+
+    gc.collect()
+    before = os.listdir("/proc/self/fd")
+    asyncio.run(work())
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_a_lock_file_that_gets_another_name_is_still_open_once(tmp_path: Path) -> None:
+    kind = KINDS["posix"]
+    with opened(tmp_path) as fd:
+        lock = kind.take(fd, b"file")
+        assert lock is not None
+        (tmp_path / "other").hardlink_to(tmp_path / "file")
+        assert kind.take(fd, b"other") is None
+        assert in_child(lambda: kind.take(fd, b"file") is None) == (0, True)
+        lock.close()
+
+
+def test_names_of_one_stripe_wait_for_each_other_and_spaces_never_do(tmp_path: Path) -> None:
+    with opened(tmp_path) as fd:
+        locks = KINDS["flock"].names(fd, b"keys")
+    slots = {locks.slot(b"key", b"%d" % n) for n in range(20_000)}
+    assert len(slots) == 1024
+    assert not slots & {locks.slot(b"upload", b"%d" % n) for n in range(20_000)}
+    locks.close()
+
+
+def test_where_it_is_not_sure_that_a_process_is_alone_everything_counts_as_taken(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with opened(tmp_path) as fd:
+        assert KINDS["none"].is_taken(fd, b"file")
+
+
+def test_a_lease_ends_after_a_while_by_the_clock_that_runs_while_the_machine_sleeps(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lease = Lease()
+    lease.check()
+    clock = time.clock_gettime
+    monkeypatch.setattr(time, "clock_gettime", lambda which: clock(which) + 21 * (which == time.CLOCK_BOOTTIME))
+    with pytest.raises(LeaseExpired):
+        lease.check()

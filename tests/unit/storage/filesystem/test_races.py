@@ -11,15 +11,18 @@ from collections.abc import Callable
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
 
+import pytest
+
 from s3gate.core.conditions import NO_CONDITION
 from s3gate.core.errors import S3Error
 from s3gate.core.values import Bucket
 from s3gate.identity.model import ROOT
 from s3gate.storage.backend import ListQuery
 from s3gate.storage.filesystem.backend import FilesystemBackend
+from s3gate.storage.filesystem.lock_choice import KINDS
 from support.stores import REGION, get_with_record, put
 
-_SECONDS = 3.0
+_SECONDS = 2.0
 _KEYS = ["a", "a/b", "a/b/c", "a/"]
 
 
@@ -66,9 +69,10 @@ def in_process(work: Callable[..., object], root: Path, seed: int, rounds: Synch
     rounds.value = asyncio.run(work(root, seed))  # type: ignore[arg-type]
 
 
-def test_an_object_is_never_missing_or_torn_while_names_turn_into_directories(tmp_path: Path) -> None:
+@pytest.mark.parametrize("locks", ["ofd", "posix", "flock"])
+def test_an_object_is_never_missing_or_torn_while_names_turn_into_directories(locks: str, tmp_path: Path) -> None:
     async def prepare() -> None:
-        backend = FilesystemBackend(str(tmp_path), durability="none")
+        backend = FilesystemBackend(str(tmp_path), durability="none", locks=locks)
         await backend.start()
         bucket = await backend.create_bucket("bucket", ROOT, REGION)
         await put(backend, bucket, "a", b"first")
@@ -92,11 +96,12 @@ def test_an_object_is_never_missing_or_torn_while_names_turn_into_directories(tm
     assert all(count.value > 20 for count in counts), [count.value for count in counts]
 
 
-def test_a_bucket_is_deleted_or_written_to_never_both(tmp_path: Path) -> None:
+@pytest.mark.parametrize("locks", list(KINDS))
+def test_a_bucket_is_deleted_or_written_to_never_both(locks: str, tmp_path: Path) -> None:
     """An acknowledged write is there afterwards, or the bucket was still there; a deleted bucket took nothing along."""
 
     async def work() -> None:
-        one = FilesystemBackend(str(tmp_path), durability="none")
+        one = FilesystemBackend(str(tmp_path), durability="none", locks=locks)
         other = FilesystemBackend(str(tmp_path), durability="none")
         await one.start()
         await other.start()

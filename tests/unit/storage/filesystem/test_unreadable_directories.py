@@ -9,14 +9,14 @@ import pytest
 
 from s3gate.core.errors import S3Error
 from s3gate.storage.backend import ListQuery
-from s3gate.storage.filesystem import listing
+from s3gate.storage.filesystem import tree_cursor
 from support.stores import keys, put
 
 
 @pytest.fixture
 def failing(monkeypatch):
     """Make the directory `b` fail to open with the given error number."""
-    opened = listing.open_beneath
+    opened = tree_cursor.open_beneath
 
     def fail_with(number: int) -> None:
         def open_or_fail(directory: int, path: bytes, flags: int) -> int:
@@ -24,7 +24,7 @@ def failing(monkeypatch):
                 raise OSError(number, os.strerror(number))
             return opened(directory, path, flags)
 
-        monkeypatch.setattr(listing, "open_beneath", open_or_fail)
+        monkeypatch.setattr(tree_cursor, "open_beneath", open_or_fail)
 
     return fail_with
 

@@ -8,8 +8,10 @@ import os
 from pathlib import Path
 
 import pytest
+import xxhash
 
 from s3gate.core.checksums import ALGORITHMS, Checksum, composite
+from s3gate.core.etags import digest_etag, joined_etag
 from s3gate.core.values import ObjectRecord, PartSpan
 from s3gate.storage.filesystem.verification import contents_fault
 
@@ -36,6 +38,13 @@ def in_parts(algorithm: str) -> ObjectRecord:
 RECORDS = {
     "an ETag": ObjectRecord(MD5, len(DATA), 0),
     "an ETag of parts": ObjectRecord(JOINED, len(DATA), 0, parts=tuple(PartSpan(1, len(part)) for part in PARTS)),
+    "an ETag by xxhash": ObjectRecord(digest_etag("xxhash", xxhash.xxh3_128_digest(DATA)), len(DATA), 0),
+    "an ETag of parts by xxhash": ObjectRecord(
+        joined_etag([digest_etag("xxhash", xxhash.xxh3_128_digest(part)) for part in PARTS]),
+        len(DATA),
+        0,
+        parts=tuple(PartSpan(1, len(part)) for part in PARTS),
+    ),
     **{
         f"{name} of the whole": ObjectRecord("x", len(DATA), 0, checksum=Checksum(name, digest(name, DATA)))
         for name in ALGORITHMS

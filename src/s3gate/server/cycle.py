@@ -1,0 +1,156 @@
+"""One request and its answer on uvicorn's HTTP/1.1 protocol, with ways of its own for large bodies.
+
+A range of a file is sent inside the kernel: `http.response.zerocopysend` of the ASGI extensions. The body of a request
+is handed over in the pieces in which it came, not joined: an extension of this gateway's own, by which a message of
+type http.request has a list under PIECES and an empty `body`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+from collections.abc import MutableMapping
+from concurrent.futures import Executor
+from typing import Any, Protocol
+
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from s3gate.server.file_sender import FileSender
+
+__all__ = ["HIGH_WATER", "PIECES", "ZERO_COPY", "Connection", "PiecesCycle", "SendingCycle", "adopt", "missing_parts"]
+
+ZERO_COPY = "http.response.zerocopysend"
+PIECES = "s3gate.pieces"
+# Bytes of a body that wait here for whoever takes them, before the client is made to wait.
+HIGH_WATER = 1 << 20
+# Pieces below this are joined: each of its own would cost more memory than it holds.
+_SMALL = 4 << 10
+# Errors of a socket whose client is gone, beside those that are ConnectionErrors.
+_GONE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ETIMEDOUT})
+
+Message = MutableMapping[str, Any]
+
+
+class Connection(Protocol):
+    """What a cycle needs of its connection: `sender` is told when that is lost, `executor` is where disks are read."""
+
+    sender: FileSender | None
+    executor: Executor
+
+
+class SendingCycle(RequestResponseCycle):
+    """A cycle that sends ranges of files. `connection` is set by `adopt`."""
+
+    connection: Connection
+
+    def send(self, message: Any) -> Any:
+        """ASGI's send. `file` of a zerocopysend is a descriptor, or has a fileno()."""
+        if message["type"] == ZERO_COPY:
+            return self._send_file(message)
+        return super().send(message)
+
+    async def _send_file(self, message: Message) -> None:
+        file, count = message["file"], message["count"]
+        if self.chunked_encoding is not False or not 0 <= count <= self.expected_content_length:
+            raise RuntimeError("A file is sent only behind a Content-Length that covers it")
+        if self.scope["method"] != "HEAD":
+            await self._until_written()
+            if not self.disconnected:
+                descriptor = file if isinstance(file, int) else file.fileno()
+                await self._send_range(descriptor, message.get("offset", 0), count)
+            self.expected_content_length -= count
+        if not message.get("more_body", False):
+            await super().send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _until_written(self) -> None:
+        """Wait until the kernel has all that was sent before: what it is given now goes out behind it."""
+        transport = self.transport
+        if transport.get_write_buffer_size():
+            await asyncio.sleep(0)  # uvloop writes at the end of its turn
+        if transport.get_write_buffer_size() and not self.disconnected:
+            transport.set_write_buffer_limits(high=0)
+            try:
+                while transport.get_write_buffer_size() and not self.disconnected:
+                    await self.flow.drain()
+                    await asyncio.sleep(0)
+            finally:
+                transport.set_write_buffer_limits()
+
+    async def _send_range(self, file: int, offset: int, count: int) -> None:
+        sender = FileSender(self.transport.get_extra_info("socket").fileno(), self.connection.executor)
+        self.connection.sender = sender
+        try:
+            await sender.send(file, offset, count)
+        except OSError as error:
+            if not isinstance(error, ConnectionError) and error.errno not in _GONE:
+                raise
+            self.disconnected = True
+            self.message_event.set()
+            self.transport.abort()
+        finally:
+            self.connection.sender = None
+            sender.close()
+
+
+class PiecesCycle(SendingCycle):
+    """A cycle that hands over a body in pieces besides. `pieces` are those that wait, `held` is their size in bytes."""
+
+    pieces: list[bytes | bytearray]
+    held: int
+
+    def take(self, piece: bytes) -> None:
+        """The next bytes of the body have come."""
+        self.held += len(piece)
+        if len(piece) >= _SMALL or not self.pieces:
+            self.pieces.append(piece)
+        elif isinstance(last := self.pieces[-1], bytearray) and len(last) < _SMALL:
+            last += piece
+        else:
+            self.pieces.append(bytearray(piece))
+        if self.held > HIGH_WATER:
+            self.flow.pause_reading()
+        self.message_event.set()
+
+    async def receive(self) -> Any:
+        """ASGI's receive."""
+        if self.waiting_for_100_continue and not self.transport.is_closing():
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+        if not (self.pieces or self.disconnected or self.response_complete):
+            self.flow.resume_reading()
+            await self.message_event.wait()
+        self.message_event.clear()
+        if self.disconnected or self.response_complete:
+            return {"type": "http.disconnect"}
+        pieces, self.pieces, self.held = self.pieces, [], 0
+        self.flow.resume_reading()
+        return {"type": "http.request", "body": b"", PIECES: pieces, "more_body": self.more_body}
+
+
+def adopt(cycle: RequestResponseCycle, kind: type[SendingCycle], connection: Connection) -> None:
+    """Make a cycle that has just begun one of another class: uvicorn makes them itself."""
+    cycle.__class__ = kind
+    vars(cycle).update(connection=connection, pieces=[], held=0)
+
+
+# The parts of uvicorn's cycle that these classes build on.
+_METHODS = ("send", "receive", "run_asgi")
+_ATTRIBUTES = (
+    "scope",
+    "transport",
+    "flow",
+    "message_event",
+    "disconnected",
+    "response_complete",
+    "chunked_encoding",
+    "expected_content_length",
+    "waiting_for_100_continue",
+    "more_body",
+)
+
+
+def missing_parts() -> list[str]:
+    """What a release of uvicorn lacks of it, by name."""
+    known = RequestResponseCycle.__init__.__code__.co_names
+    methods = [name for name in _METHODS if name not in vars(RequestResponseCycle)]
+    return methods + [name for name in _ATTRIBUTES if name not in known]

@@ -1,0 +1,165 @@
+"""Deleting many objects: each under the lock of its key, and each directory that lost names synced once for all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+
+from s3gate.core.errors import S3Error
+from s3gate.storage.backend import Deletion, Removal
+from s3gate.storage.filesystem import deletion, objects
+from s3gate.storage.filesystem.bucket_directory import BucketDirectory
+from s3gate.storage.filesystem.objects import Changes
+from s3gate.storage.filesystem.os_errors import translate
+from s3gate.storage.filesystem.paths import place
+from s3gate.storage.filesystem.tree import Found
+
+__all__ = ["delete_many"]
+
+_log = logging.getLogger(__name__)
+
+# As many as there are threads: what takes long, the fsync of a delete marker, runs there.
+_AT_ONCE = 16
+_MOST_OPEN = 128  # directories that wait to be synced, each with a descriptor
+_FILES = 32  # that are closed in one go
+_MOST_CLOSING = 4  # such goes at a time
+
+_Identity = tuple[int, int]
+_Result = Deletion | S3Error
+
+
+class _Unsynced:
+    """Deletions that are done, and the open directories that have to be synced before they may be told."""
+
+    def __init__(self) -> None:
+        self.directories: dict[_Identity, int] = {}
+        self._done: list[tuple[int, Deletion, list[bytes], list[_Identity]]] = []
+
+    def add(self, number: int, done: Deletion, changes: Changes) -> None:
+        """Take over the directories of a deletion; one that waits already is closed."""
+        touched = []
+        while changes.directories:
+            fd = changes.directories.pop()
+            stat = os.fstat(fd)
+            identity = stat.st_dev, stat.st_ino
+            touched.append(identity)
+            if self.directories.setdefault(identity, fd) != fd:
+                os.close(fd)
+        self._done.append((number, done, changes.garbage, touched))
+
+    async def settle(self, bucket: BucketDirectory, results: list[_Result]) -> None:
+        """Sync every directory; a deletion whose directory could not be synced has failed."""
+        try:
+            errors = await asyncio.gather(
+                *(bucket.durability.sync_directories([fd]) for fd in self.directories.values()), return_exceptions=True
+            )
+        finally:
+            self.close()
+        failed = {identity: error for identity, error in zip(self.directories, errors, strict=True) if error}
+        for number, done, garbage, touched in self._done:
+            error = next((failed[identity] for identity in touched if identity in failed), None)
+            try:
+                if error is not None:
+                    raise error
+                objects.remove_paths(bucket, garbage)
+                results[number] = done
+            except Exception as failure:
+                results[number] = _s3_error(failure)
+
+    def close(self) -> None:
+        """Close the directories."""
+        for fd in self.directories.values():
+            os.close(fd)
+        self.directories = dict.fromkeys(self.directories, -1)
+
+
+def _s3_error(error: Exception) -> S3Error:
+    if isinstance(error, S3Error):
+        return error
+    if isinstance(error, OSError) and (known := translate(error)) is not None:
+        return known
+    _log.error("an object cannot be deleted", exc_info=error)
+    return S3Error("InternalError")
+
+
+class _Closing:
+    """Deleted files that are still open: other threads close them, for with that the kernel frees their blocks."""
+
+    def __init__(self, executor: Executor) -> None:
+        self._executor = executor
+        self._fds: list[int] = []
+        self._running: set[asyncio.Future[None]] = set()
+
+    async def add(self, files: list[Found]) -> None:
+        """Take files over; waits while too many are open."""
+        self._fds += [found.fd for found in files]
+        files.clear()
+        if len(self._fds) >= _FILES:
+            self.flush()
+        if len(self._running) >= _MOST_CLOSING:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+
+    def flush(self) -> None:
+        """Have all closed; nobody waits for the end."""
+        fds, self._fds = self._fds, []
+        if fds:
+            closing = asyncio.get_running_loop().run_in_executor(self._executor, _close_all, fds)
+            self._running.add(closing)
+            closing.add_done_callback(self._running.discard)
+
+
+def _close_all(fds: list[int]) -> None:
+    for fd in fds:
+        os.close(fd)
+
+
+async def delete_many(
+    bucket: BucketDirectory, removals: Sequence[Removal], after: Callable[[str, Deletion], None]
+) -> list[_Result]:
+    """See Backend.delete_objects. `after` is called for each key that was deleted.
+
+    Keys of one directory follow one another, so that few directories wait at a time.
+    """
+    chains: dict[str, list[int]] = {}
+    for number, removal in enumerate(removals):
+        chains.setdefault(removal.key, []).append(number)
+    keys = iter(sorted(chains, key=lambda key: place(key.encode()).parent))
+    results: list[_Result] = [Deletion()] * len(removals)
+    unsynced = _Unsynced()
+    syncing = asyncio.Lock()
+    closing = _Closing(bucket.store.executor)
+
+    async def settle() -> None:
+        nonlocal unsynced
+        settled, unsynced = unsynced, _Unsynced()
+        await settled.settle(bucket, results)
+
+    async def work() -> None:
+        for key in keys:
+            for number in chains[key]:
+                removal = removals[number]
+                try:
+                    done, changes = await deletion.remove(bucket, key, removal.condition, removal.version_id)
+                except Exception as error:
+                    results[number] = _s3_error(error)
+                else:
+                    unsynced.add(number, done, changes)
+                    await closing.add(changes.files)
+                    after(key, done)
+            async with syncing:  # at most one waits for the disk, and the others for it
+                if len(unsynced.directories) >= _MOST_OPEN:
+                    await settle()
+            await asyncio.sleep(0)  # other requests have their turn
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(_AT_ONCE, len(chains))):
+                group.create_task(work())
+        await settle()
+    finally:
+        unsynced.close()
+        closing.flush()
+    return results
