@@ -198,6 +198,12 @@ class Settings(BaseModel):
         "XXH3 of 128 bits, with a dash, so that no client takes it for an MD5. `none`: random, new with each write. "
         "The checksums that clients ask for, Content-MD5 and signed payloads are verified in any case.",
     )
+    join_answers: bool = _setting(
+        True,
+        "Write an answer that is all at hand to the connection in one piece. Off: in the HTTP server's own way, which "
+        "looks at every header again.",
+        off="--no-join-answers",
+    )
     zero_copy: bool = _setting(
         True,
         "Have the kernel send large objects from the file to the socket. Not done over HTTPS. When off, they pass "

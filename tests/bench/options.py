@@ -69,7 +69,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="bench",
         description="Measures s3gate beside other servers: the same requests, in alternating rounds.",
-        epilog=f"Peers are found on PATH, or where {PEERS_VARIABLE}='NAME=PATH ...' says.",
+        epilog=f"Peers are found on PATH, or where {PEERS_VARIABLE}='NAME=PATH ...' says. "
+        "`bench complete` measures CompleteMultipartUpload beside plain concatenation; see `bench complete --help`.",
     )
     add = parser.add_argument
     add(

@@ -128,15 +128,17 @@ PEERS: Mapping[str, _Peer] = {
 }  # fmt: skip
 
 
-def gateway(durability: str, *, reads: bool) -> Program:
+def gateway(durability: str, *, reads: bool, upload_parts: str = "auto") -> Program:
     """s3gate of this environment; `reads` when it takes the loads that write nothing, as one durability is to do."""
 
     def command(executable: str, place: Place) -> list[str]:
         serve = [executable, "-m", "s3gate", "serve", str(place.data), "--listen", place.address, "--region", REGION]
         options = ["--workers", str(place.workers), "--durability", durability, "--log-level", "warning"]
+        options += ["--upload-parts", upload_parts]
         return [*serve, *options, "--root-access-key", ACCESS_KEY, "--root-secret-key", SECRET_KEY]
 
-    name, version = f"s3gate {durability}", _version([sys.executable, "-m", "s3gate", "version"])
+    name = f"s3gate {durability}" + (f" {upload_parts}" if upload_parts != "auto" else "")
+    version = _version([sys.executable, "-m", "s3gate", "version"])
     return Program(name, "s3gate", sys.executable, command, version, durability=durability, reads=reads)
 
 

@@ -18,15 +18,15 @@ import pytest
 
 from support.gateway import Gateway
 from support.processes import workers
-from support.system_calls import Call, Trace, traced
+from support.system_calls import Call, Trace, TracingRefused, traced
 from support.wire_client import Answer, ask
 
 LEVELS = ["full", "data", "none"]
 SYNCS = {"fsync", "fdatasync", "sync_file_range", "sync", "syncfs"}
 _VERSIONED = b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
 _NAMES = [
-    (r"bucket/\.s3gate/tmp/[^/]+/[^/]+", "STAGE"),
-    (r"bucket/\.s3gate/tmp/[^/]+", "STAGES"),
+    (r"\w+/\.s3gate/tmp/[^/]+/[^/]+", "STAGE"),
+    (r"\w+/\.s3gate/tmp/[^/]+", "STAGES"),
     (r"(bucket/\.s3gate/mpu/)[^/]+", r"\1ID"),
     (r"[0-9a-f]{16}\.(?:[0-9a-f]{8}|null)", "VERSION"),
     (r"(ID/.*?)\d{5}-[0-9a-f]{16}-[^/]*", r"\1PART"),
@@ -80,10 +80,21 @@ class Traced:
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
     """Everything that is made once is there."""
     root: Path = tmp_path_factory.mktemp(f"forced-{request.param}")
-    settings = ("--no-auth", "--create-bucket", "bucket", "--durability", request.param, "--metadata", "xattr")
+    settings = (
+        "--no-auth",
+        "--create-bucket",
+        "bucket",
+        "--create-bucket",
+        "kept",
+        "--durability",
+        request.param,
+        "--metadata",
+        "xattr",
+    )
     with Gateway(root, *settings, workers=1) as gateway:
         server = Traced(gateway)
-        server.ask("PUT", "/bucket/first", b"x")
+        for name in ("bucket", "kept"):
+            server.ask("PUT", f"/{name}/first", b"x")
         yield server
 
 
@@ -186,46 +197,43 @@ def test_an_upload_is_forced_whole_before_it_gets_its_name(server, level):
 
 
 def test_versions_are_linked_and_both_directories_forced(server, level):
-    gateway_bucket = server.gateway.root / "bucket"
-    server.ask("PUT", "/bucket?versioning", _VERSIONED)
-    try:
-        assert server.calls("PUT", "/bucket/v/key", b"1") == at(
-            level, "fsync STAGE", "mkdir bucket/v", "rename STAGE bucket/v/key", "fsync bucket", "fsync bucket/v"
-        )
-        history = "bucket/.s3gate/v/v/.s3gate!key"
-        calls = server.calls("PUT", "/bucket/v/key", b"2")
-        made = [line for line in calls if line.startswith("mkdir")]
-        assert made[-2:] == ["mkdir bucket/.s3gate/v/v", f"mkdir {history}"]
-        holders = {line.removeprefix("mkdir ").rpartition("/")[0] for line in made}
-        forced = [line for line in calls if line.startswith("fsync bucket")]
-        assert forced == sorted(f"fsync {name}" for name in {*holders, history, "bucket/v"} if level == "full")
-        archived = f"link bucket/v/key {history}/VERSION"
-        calls = server.calls("PUT", "/bucket/v/key", b"3")
-        assert [line for line in calls if line != "unlink STAGE"] == at(
-            level, "fsync STAGE", archived, "rename STAGE bucket/v/key", f"fsync {history}", "fsync bucket/v"
-        )
-        assert server.calls("DELETE", "/bucket/v/key") == at(
-            level,
-            "fsync STAGE",
-            archived,
-            f"link STAGE {history}/VERSION.d",
-            "unlink bucket/v/key",
-            "unlink STAGE",
-            f"fsync {history}",
-            "fsync bucket/v",
-        )
-        (marker,) = (path.name for path in (gateway_bucket / ".s3gate/v/v/.s3gate!key").glob("*.d"))
-        inverse, tail, _ = marker.split(".")
-        calls = server.calls("DELETE", f"/bucket/v/key?versionId={inverse}{tail}")
-        assert calls == at(
-            level,
-            f"rename {history}/VERSION bucket/v/key",
-            f"unlink {history}/VERSION.d",
-            f"fsync {history}",
-            "fsync bucket/v",
-        )
-    finally:
-        server.ask("PUT", "/bucket?versioning", _VERSIONED.replace(b"Enabled", b"Suspended"))
+    kept = server.gateway.root / "kept"
+    server.ask("PUT", "/kept?versioning", _VERSIONED)
+    assert server.calls("PUT", "/kept/v/key", b"1") == at(
+        level, "fsync STAGE", "mkdir kept/v", "rename STAGE kept/v/key", "fsync kept", "fsync kept/v"
+    )
+    history = "kept/.s3gate/v/v/.s3gate!key"
+    calls = server.calls("PUT", "/kept/v/key", b"2")
+    made = [line for line in calls if line.startswith("mkdir")]
+    assert made[-2:] == ["mkdir kept/.s3gate/v/v", f"mkdir {history}"]
+    holders = {line.removeprefix("mkdir ").rpartition("/")[0] for line in made}
+    forced = [line for line in calls if line.startswith("fsync kept")]
+    assert forced == sorted(f"fsync {name}" for name in {*holders, history, "kept/v"} if level == "full")
+    archived = f"link kept/v/key {history}/VERSION"
+    calls = server.calls("PUT", "/kept/v/key", b"3")
+    assert [line for line in calls if line != "unlink STAGE"] == at(
+        level, "fsync STAGE", archived, "rename STAGE kept/v/key", f"fsync {history}", "fsync kept/v"
+    )
+    assert server.calls("DELETE", "/kept/v/key") == at(
+        level,
+        "fsync STAGE",
+        archived,
+        f"link STAGE {history}/VERSION.d",
+        "unlink kept/v/key",
+        "unlink STAGE",
+        f"fsync {history}",
+        "fsync kept/v",
+    )
+    (marker,) = (path.name for path in (kept / ".s3gate/v/v/.s3gate!key").glob("*.d"))
+    inverse, tail, _ = marker.split(".")
+    calls = server.calls("DELETE", f"/kept/v/key?versionId={inverse}{tail}")
+    assert calls == at(
+        level,
+        f"rename {history}/VERSION kept/v/key",
+        f"unlink {history}/VERSION.d",
+        f"fsync {history}",
+        "fsync kept/v",
+    )
 
 
 def test_concurrent_writes_share_the_fsyncs_of_their_directory(server, level):
@@ -248,3 +256,10 @@ def test_concurrent_writes_share_the_fsyncs_of_their_directory(server, level):
     assert len([path for path in forced if path != directory]) == (number if level != "none" else 0)
     assert forced.count(directory) == (2 if level == "full" else 0)
     assert {call.name for call in trace.calls} & SYNCS <= {"fsync"}
+
+
+def test_a_process_that_cannot_be_traced_is_told_and_not_passed_over(server):
+    refused = pytest.raises(TracingRefused, match=r"refuses ptrace.*SYS_PTRACE")
+    with traced(server.worker), refused, traced(server.worker):  # nobody may twice
+        pass
+    server.ask("GET", "/bucket/first")

@@ -133,30 +133,76 @@ def test_a_part_that_fills_the_disk_leaves_the_earlier_part_of_its_number(gatewa
     assert ask(gateway, "GET", "/bucket/joined").body == OLD
 
 
-def test_a_complete_that_fills_the_disk_can_be_repeated_once_there_is_room(gateway):
+class Upload:
+    """An upload of two parts, under way over an object of its key."""
+
+    def __init__(self, s3: Any) -> None:
+        self.s3 = s3
+        self.old = s3.put_object(Bucket="bucket", Key="joined", Body=OLD)["ETag"]
+        self.where = {"Bucket": "bucket", "Key": "joined"}
+        self.where["UploadId"] = s3.create_multipart_upload(**self.where)["UploadId"]
+        self.data = payload(PART + MIB, seed=2)
+        self.parts = [
+            {"PartNumber": number, "ETag": s3.upload_part(**self.where, PartNumber=number, Body=body)["ETag"]}
+            for number, body in ((1, self.data[:PART]), (2, self.data[PART:]))
+        ]
+
+    def complete(self) -> str:
+        """Complete; the ETag."""
+        done = self.s3.complete_multipart_upload(**self.where, MultipartUpload={"Parts": self.parts})
+        return str(done["ETag"])
+
+
+def test_a_complete_that_fills_the_disk_can_be_repeated_once_there_is_room(tmp_path):
+    settings = ("--no-auth", "--create-bucket", "bucket", "--upload-parts", "separate")
+    with SmallDiskGateway(tmp_path / "small", *settings, size=DISK) as gateway:
+        s3 = gateway.boto3()
+        upload = Upload(s3)
+        s3.put_object(Bucket="bucket", Key="filler", Body=payload(5 * MIB, seed=3))
+
+        with pytest.raises(ClientError) as caught:
+            upload.complete()
+
+        assert refusal(caught.value) == (507, "InsufficientStorage")
+        assert s3.head_object(Bucket="bucket", Key="joined")["ETag"] == upload.old
+        assert [part["Size"] for part in s3.list_parts(**upload.where)["Parts"]] == [PART, MIB]
+        assert staged(gateway.served) == []
+
+        s3.delete_object(Bucket="bucket", Key="filler")
+        done = upload.complete()
+        answer = ask(gateway, "GET", "/bucket/joined")
+        assert (answer.body, answer.etag) == (upload.data, done)
+
+
+def test_a_complete_of_parts_in_their_places_takes_no_room_but_for_the_note_of_it(gateway):
     s3 = gateway.boto3()
-    old = s3.put_object(Bucket="bucket", Key="joined", Body=OLD)["ETag"]
-    upload = {"Bucket": "bucket", "Key": "joined"}
-    upload["UploadId"] = s3.create_multipart_upload(**upload)["UploadId"]
-    data = payload(PART + MIB, seed=2)
-    parts = [
-        {"PartNumber": number, "ETag": s3.upload_part(**upload, PartNumber=number, Body=body)["ETag"]}
-        for number, body in ((1, data[:PART]), (2, data[PART:]))
-    ]
-    s3.put_object(Bucket="bucket", Key="filler", Body=payload(5 * MIB, seed=3))
-
+    upload = Upload(s3)
+    fill(gateway.served / "bucket/filler")
     with pytest.raises(ClientError) as caught:
-        s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
-
+        upload.complete()
     assert refusal(caught.value) == (507, "InsufficientStorage")
-    assert s3.head_object(Bucket="bucket", Key="joined")["ETag"] == old
-    assert [part["Size"] for part in s3.list_parts(**upload)["Parts"]] == [PART, MIB]
+    assert s3.head_object(Bucket="bucket", Key="joined")["ETag"] == upload.old
+    assert len(s3.list_parts(**upload.where)["Parts"]) == 2
     assert staged(gateway.served) == []
 
-    s3.delete_object(Bucket="bucket", Key="filler")
-    done = s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})
+    os.truncate(gateway.served / "bucket/filler", os.stat(gateway.served / "bucket/filler").st_size - 64 * 1024)
+    done = upload.complete()
     answer = ask(gateway, "GET", "/bucket/joined")
-    assert (answer.body, answer.etag) == (data, done["ETag"])
+    assert (answer.body, answer.etag) == (upload.data, done)
+
+
+def test_a_part_that_fills_the_disk_gives_back_what_it_took(gateway):
+    s3 = gateway.boto3()
+    upload = Upload(s3)
+    s3.put_object(Bucket="bucket", Key="filler", Body=payload(6 * MIB, seed=3))
+    for _ in range(3):
+        with pytest.raises(ClientError) as caught:
+            s3.upload_part(**upload.where, PartNumber=3, Body=payload(PART, seed=4))
+        assert refusal(caught.value) == (507, "InsufficientStorage")
+        s3.put_object(Bucket="bucket", Key="room", Body=payload(2 * MIB, seed=5))
+        s3.delete_object(Bucket="bucket", Key="room")
+    upload.complete()
+    assert ask(gateway, "GET", "/bucket/joined").body == upload.data
 
 
 def test_on_a_full_disk_buckets_uploads_and_records_are_refused_and_a_worker_can_be_replaced(gateway):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 
 from support.disk import SmallDiskGateway, fill
 from support.gateway import ACCESS_KEY, SECRET_KEY, Gateway
+from support.processes import wait_for, workers
 from support.wire_client import ask
 
 # root may write everywhere by these capabilities; without them it may what the owner of a file may.
@@ -161,3 +163,40 @@ def test_a_full_disk_is_no_obstacle_to_a_second_start(tmp_path):
             assert ask(second, "DELETE", "/bucket/filler").status == 204
             assert ask(second, "PUT", "/bucket/object", b"y" * 5000).status == 200
         assert ask(gateway, "GET", "/bucket/object").body == b"y" * 5000
+
+
+def test_other_locks_than_those_of_the_directory_are_refused_with_the_remedy(tmp_path):
+    with Gateway(tmp_path, "--no-auth", "--locks", "posix"):
+        message = refused(tmp_path, "--locks", "flock")
+    assert "locks of the kind posix" in message
+    assert f"{tmp_path}/.s3gate/format.json" in message
+    assert "--locks auto" in message
+    with Gateway(tmp_path, "--no-auth", "--create-bucket", "bucket") as gateway:
+        assert ask(gateway, "PUT", "/bucket/key", b"x").status == 200
+
+
+def test_where_no_lock_excludes_several_workers_and_a_second_gateway_are_refused(tmp_path):
+    message = refused(tmp_path, "--locks", "none")
+    assert "--workers 1" in message
+    assert "no other gateway" in message
+    with Gateway(tmp_path, "--no-auth", "--create-bucket", "bucket", workers=1) as gateway:
+        message = refused(tmp_path, "--workers", "1")
+        assert "works on it already: stop that one first" in message
+        assert ask(gateway, "PUT", "/bucket/key", b"x").status == 200
+        repair = subprocess.run(
+            [sys.executable, "-m", "s3gate", "fsck", "--repair", str(tmp_path)],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (repair.returncode, "stop that one first" in repair.stderr) == (2, True)
+    with Gateway(tmp_path, "--no-auth", workers=1) as gateway:
+        assert ask(gateway, "GET", "/bucket/key").body == b"x"
+
+
+def test_a_worker_that_was_killed_is_replaced_where_no_lock_excludes(tmp_path):
+    with Gateway(tmp_path, "--no-auth", "--create-bucket", "bucket", "--locks", "none", workers=1) as gateway:
+        (worker,) = workers(gateway.pid)
+        os.kill(worker, signal.SIGKILL)
+        wait_for(lambda: workers(gateway.pid) not in ([worker], []), "another worker")
+        assert ask(gateway, "PUT", "/bucket/key", b"x").status == 200

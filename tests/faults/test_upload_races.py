@@ -108,6 +108,7 @@ async def check(backend: LocalBackend, bucket: Bucket, key: str, *, aborts: bool
     assert found or aborts
     for each in found:
         data, record = await get_with_record(backend, bucket, key, each.record.version_id)
+        assert record.parts, f"{key} was changed behind its completion, and has lost its record"
         assert is_true(data, record), f"{key}: {len(data)} bytes are not those of {record}"
     assert await backend.list_uploads(bucket, "") == []
 

@@ -159,7 +159,7 @@ def served(app: App, *, fast: bool = FAST) -> Iterator[tuple[str, int]]:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=protocol_class(zero_copy=fast, pieces=fast),
+        http=protocol_class(zero_copy=fast, pieces=fast, whole=fast),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -18,6 +18,7 @@ from s3gate.core.errors import S3Error
 from s3gate.core.names import new_upload_id
 from s3gate.core.values import Bucket, ObjectRecord
 from s3gate.identity.model import ROOT
+from s3gate.storage.backend import Removal
 from s3gate.storage.filesystem.backend import FilesystemBackend
 from s3gate.storage.filesystem.placement import PlacementName
 from support.forks import in_child
@@ -196,6 +197,14 @@ def _state(state: str) -> Work:
 _ENABLED, _SUSPENDED, _NOTHING = _state("Enabled"), _state("Suspended"), _steps()
 
 
+def _delete_many(key: str) -> Work:
+    async def run(backend: LocalBackend, bucket: Bucket) -> None:
+        (done,) = await backend.delete_objects(bucket, [Removal(key)])
+        assert not isinstance(done, S3Error), done
+
+    return run
+
+
 def _delete_version(content: bytes | None, key: str = "key") -> Work:
     """Delete the version with this content for good, or the newest marker; nothing where it is gone."""
 
@@ -234,6 +243,7 @@ _add("overwrite", _put(OLD, **_TAGS), _put(NEW))
 _add("overwrite-same", _put(OLD), _put(OLD, **_TAGS))
 _add("overwrite-large", _put(OLD, **LARGE), _put(NEW, **LARGE))
 _add("delete", _put(OLD, "dir/key"), _delete("dir/key"), "dir/key")
+_add("delete-many", _put(OLD, "dir/key", **LARGE), _delete_many("dir/key"), "dir/key")
 _add("delete-large", _put(OLD, **LARGE), _delete())
 _add("delete-null", _put(OLD), lambda b, bucket: b.delete_object(bucket, "key", NO_CONDITION, "null"))
 _add("update", _put(OLD), _update(**_TAGS))
@@ -249,6 +259,7 @@ _add("enabled-over-version", _TWO, _put(NEW, **LARGE))
 _add("enabled-over-large", _steps(_ENABLED, _put(OLD, **LARGE)), _put(NEW))
 _add("enabled-over-marker", _steps(_TWO, _delete()), _put(NEW))
 _add("enabled-delete", _TWO, _delete())
+_add("enabled-delete-many", _TWO, _delete_many("key"))
 _add("enabled-delete-absent", _ENABLED, _delete("dir/key"), "dir/key")
 _add("enabled-delete-deleted", _steps(_TWO, _delete()), _delete())
 _add("enabled-update-old", _steps(_TWO, _put(NEW)), _update(oldest=True, **LARGE))

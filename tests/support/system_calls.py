@@ -108,7 +108,9 @@ class _Tracer(threading.Thread):
         self._order = 0
         self._threads: set[int] = set()
         self._open: dict[int, Call] = {}  # by thread: the call that it is in
-        machine = _MACHINES[platform.machine()]
+        machine = _MACHINES.get(platform.machine(), -1)
+        if machine < 0:
+            raise TracingRefused(f"System calls are known here by their numbers on {', '.join(_MACHINES)} only.")
         self._names = {numbers[machine]: name for name, numbers in _CALLS.items() if numbers[machine] >= 0}
 
     def end(self) -> None:

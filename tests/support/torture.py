@@ -17,12 +17,14 @@ from support.mutations import LocalBackend, on
 from support.stores import ALICE, REGION, get_with_record, set_versioning
 from support.worker import Worker
 
-__all__ = ["MINUTES", "PROCESSES", "SEED", "Outcome", "torture"]
+__all__ = ["LOCKS", "METADATA", "MINUTES", "PROCESSES", "SEED", "Outcome", "torture"]
 
 # Set by `make torture`: how long; without it everything has the bounds of an ordinary test run.
 MINUTES = float(os.environ.get("S3GATE_TORTURE_MINUTES", "0"))
 PROCESSES = int(os.environ.get("S3GATE_TORTURE_PROCESSES", "4"))
 SEED = int(os.environ.get("S3GATE_TORTURE_SEED", "0"))  # 0: another one each time
+METADATA = ("xattr", "sidecar")
+LOCKS = ("ofd", "posix", "flock")
 
 
 @dataclass
@@ -39,20 +41,26 @@ class Outcome:
         return f"{self.processes} processes, {self.seconds:.0f} s: {self.kills} kills, {counts}"
 
 
-def torture(root: Path, journals: Path, *, seed: int, seconds: float, processes: int) -> Outcome:
-    """Let processes work and kill them for `seconds`; AssertionError, with the seed, where anything is wrong then."""
+def torture(
+    root: Path, journals: Path, *, seed: int, seconds: float, processes: int, metadata: str = "", locks: str = ""
+) -> Outcome:
+    """Let processes work and kill them for `seconds`; AssertionError, with the seed, where anything is wrong then.
+
+    Where the records are, and how the processes keep one another out, is by chance unless it is given.
+    """
     chance = random.Random(seed)
-    metadata = chance.choice(["xattr", "sidecar"])
+    metadata = metadata or chance.choice(METADATA)
+    locks = locks or chance.choice(LOCKS)
     outcome = Outcome(seconds, processes)
     try:
-        in_child(lambda: on(root, lambda backend: _prepare(backend, processes), metadata=metadata))
+        in_child(lambda: on(root, lambda backend: _prepare(backend, processes), metadata=metadata, locks=locks))
         _storm(root, journals, chance, outcome)
         for number in range(processes):  # what the last ones left, seen by new ones
             status = status_of(_start(root, journals, number, chance, deadline=0))
             assert status == 0, _why(journals, number)
         _check_shared(root, journals, outcome)
     except AssertionError as error:
-        raise AssertionError(f"seed {seed}, {processes} processes, {metadata}: {error}") from error
+        raise AssertionError(f"seed {seed}, {processes} processes, {metadata}, {locks} locks: {error}") from error
     return outcome
 
 

@@ -45,7 +45,9 @@ def _serve(arguments: argparse.Namespace) -> int:
     def announce() -> None:
         print(text, flush=True)
 
-    protocol = protocol_class(zero_copy=settings.zero_copy, pieces=settings.overlap_uploads)
+    protocol = protocol_class(
+        zero_copy=settings.zero_copy, pieces=settings.overlap_uploads, whole=settings.join_answers
+    )
     return supervisor.run(settings, listeners, make_app=bootstrap.make_app, protocol=protocol, announce=announce)
 
 

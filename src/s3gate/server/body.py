@@ -22,8 +22,8 @@ _DISCARD_BYTES = 8 << 20
 _DISCARD_SECONDS = 2.0
 # How long a client may send nothing in the middle of a body.
 _STALL_SECONDS = 60.0
-# When it has sent nothing for so long, what it sent is handed on: it does not fill the memory of this process.
-_IDLE_SECONDS = 1.0
+# How long a batch waits to become full.
+_SLOW_SECONDS = 1.0
 
 
 class ClientDisconnected(Exception):
@@ -51,21 +51,24 @@ class RequestBody:
     async def batches(self) -> AsyncIterator[list[Buffer]]:
         """The body in batches of about a mebibyte, each a list of pieces as they arrived; can be run through once.
 
-        A batch is smaller where the client pauses.
+        A batch is smaller where the client is slow: what it sent does not stay in the memory of this process.
         """
         pieces: list[Buffer] = []
         size = 0
+        now = asyncio.get_running_loop().time
+        due = 0.0
         while not self._ended:
             try:
-                more = await self._next(_IDLE_SECONDS if pieces else _STALL_SECONDS)
+                more = await self._next(due - now() if pieces else _STALL_SECONDS)
             except TimeoutError:
                 if not pieces:
                     raise S3Error("RequestTimeout") from None
-                size = _BATCH
-            else:
-                pieces += more
-                size += sum(map(len, more))
-            if size >= _BATCH:
+                more = []
+            if more and not pieces:
+                due = now() + _SLOW_SECONDS
+            pieces += more
+            size += sum(map(len, more))
+            if size >= _BATCH or (pieces and now() >= due):
                 yield pieces
                 pieces, size = [], 0
         if pieces:

@@ -2,7 +2,8 @@
 
 A range of a file is sent inside the kernel: `http.response.zerocopysend` of the ASGI extensions. The body of a request
 is handed over in the pieces in which it came, not joined: an extension of this gateway's own, by which a message of
-type http.request has a list under PIECES and an empty `body`.
+type http.request has a list under PIECES and an empty `body`. An answer that is all at hand is sent by one message of
+type WHOLE, with `status`, `headers` and `body`.
 """
 
 from __future__ import annotations
@@ -13,18 +14,31 @@ from collections.abc import MutableMapping
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
-from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
 from s3gate.server.file_sender import FileSender
 
-__all__ = ["HIGH_WATER", "PIECES", "ZERO_COPY", "Connection", "PiecesCycle", "SendingCycle", "adopt", "missing_parts"]
+__all__ = [
+    "HIGH_WATER",
+    "PIECES",
+    "WHOLE",
+    "ZERO_COPY",
+    "Connection",
+    "PiecesCycle",
+    "SendingCycle",
+    "adopt",
+    "missing_parts",
+]
 
 ZERO_COPY = "http.response.zerocopysend"
 PIECES = "s3gate.pieces"
+WHOLE = "s3gate.whole"
 # Bytes of a body that wait here for whoever takes them, before the client is made to wait.
 HIGH_WATER = 1 << 20
 # Pieces below this are joined: each of its own would cost more memory than it holds.
 _SMALL = 4 << 10
+# A body up to this size is copied behind its headers; a longer one is a write of its own.
+_JOINED = 16 << 10
 # Errors of a socket whose client is gone, beside those that are ConnectionErrors.
 _GONE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ETIMEDOUT})
 
@@ -45,9 +59,42 @@ class SendingCycle(RequestResponseCycle):
 
     def send(self, message: Any) -> Any:
         """ASGI's send. `file` of a zerocopysend is a descriptor, or has a fileno()."""
-        if message["type"] == ZERO_COPY:
+        kind = message["type"]
+        if kind == WHOLE:
+            return self._send_whole(message)
+        if kind == ZERO_COPY:
             return self._send_file(message)
         return super().send(message)
+
+    async def _send_whole(self, message: Message) -> None:
+        """Send an answer in one piece.
+
+        Its header names are in lower case, names and values hold nothing that HTTP does not allow, and the body is as
+        long as they say: uvicorn looks at each of them again, which takes as long as all else that it does.
+        """
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        if self.response_started:
+            raise RuntimeError("The answer has begun already")
+        lines = [b"%b: %b\r\n" % header for header in self.default_headers]
+        lines += [b"%b: %b\r\n" % header for header in message["headers"]]
+        if not self.keep_alive:
+            lines.append(b"connection: close\r\n")
+        body = message["body"]
+        head = b"%b%b\r\n" % (STATUS_LINE[message["status"]], b"".join(lines))
+        if len(body) <= _JOINED:
+            self.transport.write(head + body)
+        else:
+            self.transport.write(head)
+            self.transport.write(body)
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
 
     async def _send_file(self, message: Message) -> None:
         file, count = message["file"], message["count"]
@@ -141,7 +188,11 @@ _ATTRIBUTES = (
     "flow",
     "message_event",
     "disconnected",
+    "response_started",
     "response_complete",
+    "default_headers",
+    "keep_alive",
+    "on_response",
     "chunked_encoding",
     "expected_content_length",
     "waiting_for_100_continue",

@@ -19,7 +19,7 @@ from s3gate.operations.intake import read_document
 from s3gate.operations.registry import Operation
 from s3gate.operations.result import Result
 from s3gate.server.body import ClientDisconnected, Receive, RequestBody
-from s3gate.server.cycle import ZERO_COPY
+from s3gate.server.cycle import WHOLE, ZERO_COPY
 from s3gate.server.file_sender import FileEnded
 from s3gate.server.gateway import Gateway
 from s3gate.server.ids import Ids, host_id, new_request_id
@@ -45,7 +45,8 @@ class Pipeline:
         answer = None
         try:
             answer = await self._answer(scope, headers, body, ids)
-            await send_answer(answer, ids=ids, body=body, receive=receive, send=send)
+            whole = WHOLE in scope.get("extensions", ())
+            await send_answer(answer, ids=ids, body=body, receive=receive, send=send, whole=whole)
         except ClientDisconnected:
             return
         except asyncio.CancelledError:

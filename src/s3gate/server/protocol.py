@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from s3gate.core.clock import http_date, now_ns
 from s3gate.core.errors import S3Error
-from s3gate.server.cycle import PIECES, ZERO_COPY, PiecesCycle, SendingCycle, adopt, missing_parts
+from s3gate.server.cycle import PIECES, WHOLE, ZERO_COPY, PiecesCycle, SendingCycle, adopt, missing_parts
 from s3gate.server.file_sender import FileSender
 from s3gate.server.ids import host_id, new_request_id
 from s3gate.server.render import SERVER
@@ -99,9 +99,11 @@ class GatewayProtocol(HttpToolsProtocol):
         # An upper bound of the head's size: the read in which it begins may hold the end of another request.
         self._head_bytes = len(data) + (self._head_bytes if self._in_head else 0)
         super().data_received(data)
-        if self._in_head and self._head_bytes > _MAX_PENDING and not self._refused:
-            self._fault = S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=MAX_HEAD)
-            self.send_400_response("")
+        if self._in_head:
+            self._expect_head()  # nearly every head comes whole, and needs no timer
+            if self._head_bytes > _MAX_PENDING and not self._refused:
+                self._fault = S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=MAX_HEAD)
+                self.send_400_response("")
 
     def _discard(self, size: int) -> None:
         """Take no notice of what a refused client still sends, within bounds."""
@@ -117,7 +119,6 @@ class GatewayProtocol(HttpToolsProtocol):
         """The parser: a request begins."""
         self._in_head = True
         self._trailer_bytes = 0
-        self._expect_head()
         super().on_message_begin()
         self.scope["extensions"] = self.extensions  # type: ignore[typeddict-item]
 
@@ -128,7 +129,10 @@ class GatewayProtocol(HttpToolsProtocol):
         that nothing slips past a proxy in them, and bounded.
         """
         if self._in_head:
-            super().on_header(name, value)
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
             return
         self._trailer_bytes += len(name) + len(value)
         if self._trailer_bytes > MAX_HEAD:
@@ -247,7 +251,19 @@ _METHODS = (
     "send_400_response",
     "_unsupported_upgrade_warning",
 )
-_ATTRIBUTES = ("url", "headers", "scope", "scheme", "cycle", "transport", "parser", "loop", "flow", "pipeline")
+_ATTRIBUTES = (
+    "url",
+    "headers",
+    "expect_100_continue",
+    "scope",
+    "scheme",
+    "cycle",
+    "transport",
+    "parser",
+    "loop",
+    "flow",
+    "pipeline",
+)
 
 
 def _missing() -> list[str]:
@@ -261,20 +277,21 @@ if _missing():
     GatewayProtocol = HttpToolsProtocol  # type: ignore[misc,assignment]
 
 
-def protocol_class(*, zero_copy: bool, pieces: bool) -> type[HttpToolsProtocol]:
+def protocol_class(*, zero_copy: bool, pieces: bool, whole: bool) -> type[HttpToolsProtocol]:
     """The protocol for a process.
 
     `zero_copy`: the application may send ranges of files inside the kernel, but over TLS. `pieces`: it gets bodies in
-    pieces, not joined. Both are announced as extensions in the scope, see `server.cycle`. A release of uvicorn that
-    has not what they build on does without them.
+    pieces, not joined. `whole`: it may send an answer by one message. They are announced as extensions in the scope,
+    see `server.cycle`. A release of uvicorn that has not what they build on does without them.
     """
-    if not (zero_copy or pieces) or GatewayProtocol is HttpToolsProtocol:
+    wanted = {ZERO_COPY: zero_copy, PIECES: pieces, WHOLE: whole}
+    if not any(wanted.values()) or GatewayProtocol is HttpToolsProtocol:
         return GatewayProtocol
     lacking = missing_parts()
     if lacking:
         _log.warning("uvicorn has changed (%s): large bodies take the slow way", ", ".join(lacking))
         return GatewayProtocol
-    extensions: dict[str, object] = {name: {} for name, wanted in ((ZERO_COPY, zero_copy), (PIECES, pieces)) if wanted}
+    extensions: dict[str, object] = {name: {} for name, chosen in wanted.items() if chosen}
     attributes = {
         "cycle_class": PiecesCycle if pieces else SendingCycle,
         "extensions": extensions,

@@ -14,7 +14,7 @@ from s3gate.core.errors import S3Error
 from s3gate.operations.binding import header_bytes
 from s3gate.operations.result import Content, Result
 from s3gate.server.body import Receive, RequestBody
-from s3gate.server.cycle import ZERO_COPY
+from s3gate.server.cycle import WHOLE, ZERO_COPY
 from s3gate.server.ids import Ids
 from s3gate.storage.backend import ObjectReader
 from s3gate.xml.errors import render_error
@@ -138,10 +138,19 @@ def error_answer(error: S3Error, *, resource: str, ids: Ids, head: bool) -> Answ
     return Answer(error.status, headers, b"" if head else document)
 
 
-async def send_answer(answer: Answer, *, ids: Ids, body: RequestBody, receive: Receive, send: Send) -> None:
-    """Send an answer and let go of its reader, also when the client is gone or the task is cancelled."""
+async def send_answer(
+    answer: Answer, *, ids: Ids, body: RequestBody, receive: Receive, send: Send, whole: bool = False
+) -> None:
+    """Send an answer and let go of its reader, also when the client is gone or the task is cancelled.
+
+    `whole`: the HTTP server takes an answer that is all at hand by one message.
+    """
+    closes = body.ends_connection
+    if whole and not closes and answer.reader is None and answer.rest is None:
+        message = {"type": WHOLE, "status": answer.status, "headers": _framed(answer, ids, closes), "body": answer.body}
+        await send(message)
+        return
     try:
-        closes = body.ends_connection
         await send({"type": "http.response.start", "status": answer.status, "headers": _framed(answer, ids, closes)})
         if answer.file is not None:
             await _send_file(answer.file, more=closes, send=send)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 import pytest
 
+from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
 from s3gate.server import body as body_module
-from s3gate.server.body import ClientDisconnected, RequestBody
+from s3gate.server.body import ClientDisconnected, Receive, RequestBody, joining
+from s3gate.server.cycle import PIECES
 
 MIB = 1 << 20
 
@@ -116,3 +118,51 @@ def test_a_client_that_stops_sending_in_the_middle_of_a_body_is_timed_out(monkey
     with pytest.raises(S3Error) as raised:
         asyncio.run(run())
     assert raised.value.code == "RequestTimeout"
+
+
+@pytest.mark.parametrize("pause", [0.02, 30.0])
+def test_what_a_slow_client_has_sent_does_not_wait_for_a_whole_batch(
+    pause: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may send a little ever and again, or nothing any more."""
+    monkeypatch.setattr(body_module, "_SLOW_SECONDS", 0.05)
+
+    async def run() -> list[Buffer]:
+        number = 0
+
+        async def receive() -> dict[str, Any]:
+            nonlocal number
+            await asyncio.sleep(pause if number else 0)
+            number += 1
+            return {"type": "http.request", "body": b"x", "more_body": True}
+
+        batches = RequestBody(receive, {"content-length": "1000"}).batches()
+        first = await anext(batches)
+        await batches.aclose()
+        return first
+
+    assert 1 <= len(asyncio.run(run())) < 10
+
+
+def test_pieces_are_taken_as_they_are_handed_over() -> None:
+    pieces = [b"abc", bytearray(b"def")]
+
+    async def run() -> list[list[Buffer]]:
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.request", "body": b"", PIECES: list(pieces), "more_body": False}
+
+        return [batch async for batch in RequestBody(receive, {"content-length": "6"}).batches()]
+
+    assert asyncio.run(run()) == [pieces]
+
+
+def test_an_application_that_knows_nothing_of_pieces_gets_them_joined() -> None:
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"", PIECES: [b"abc", bytearray(b"def")], "more_body": False}
+
+    message = asyncio.run(first_of(joining(receive)))
+    assert message == {"type": "http.request", "body": b"abcdef", "more_body": False}
+
+
+async def first_of(receive: Receive) -> MutableMapping[str, Any]:
+    return await receive()

@@ -7,6 +7,7 @@ import contextlib
 import os
 import random
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from s3gate.server import cycle, protocol
 from s3gate.server.cycle import HIGH_WATER, PIECES, ZERO_COPY
 from s3gate.server.protocol import GatewayProtocol, protocol_class
+from support.certificates import self_signed
 
 Address = tuple[str, int]
 
@@ -71,10 +73,18 @@ class Files:
 
 
 @contextlib.contextmanager
-def serving(app: Any, loop: str, kind: type[HttpToolsProtocol]) -> Iterator[Address]:
+def serving(app: Any, loop: str, kind: type[HttpToolsProtocol], **options: Any) -> Iterator[Address]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
-        app, loop=loop, http=kind, ws="none", lifespan="off", log_config=None, access_log=False, interface="asgi3"
+        app,
+        loop=loop,
+        http=kind,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        interface="asgi3",
+        **options,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
@@ -92,7 +102,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Fil
     path = tmp_path / "file"
     path.write_bytes(DATA)
     app = Files(path)
-    with serving(app, request.param, protocol_class(zero_copy=True, pieces=True)) as address:
+    with serving(app, request.param, protocol_class(zero_copy=True, pieces=True, whole=True)) as address:
         yield app, address
 
 
@@ -219,7 +229,7 @@ class Lazy:
 def test_a_client_is_made_to_wait_when_nobody_takes_its_body():
     app = Lazy()
     with (
-        serving(app, "uvloop", protocol_class(zero_copy=True, pieces=True)) as address,
+        serving(app, "uvloop", protocol_class(zero_copy=True, pieces=True, whole=True)) as address,
         socket.create_connection(address, timeout=20) as connection,
     ):
         connection.sendall(head("PUT /", f"Content-Length: {64 << 20}", "Connection: close"))
@@ -242,9 +252,29 @@ def test_a_client_is_made_to_wait_when_nobody_takes_its_body():
 )
 def test_the_application_is_told_what_it_can_use(tmp_path, zero_copy, pieces, announced):
     app = Files(tmp_path)
-    with serving(app, "uvloop", protocol_class(zero_copy=zero_copy, pieces=pieces)) as address:
+    with serving(app, "uvloop", protocol_class(zero_copy=zero_copy, pieces=pieces, whole=zero_copy)) as address:
         talk(address, head("GET /0-0", "Connection: close"))
     assert app.extensions.keys() == announced
+
+
+@pytest.mark.parametrize("loop", ["uvloop", "asyncio"])
+def test_nothing_is_sent_past_the_encryption(tmp_path, loop):
+    """Over TLS the application is not told of files, and bodies come in pieces all the same."""
+    certificate, key = self_signed(tmp_path)
+    app = Files(tmp_path)
+    kind = protocol_class(zero_copy=True, pieces=True)
+    trust = ssl.create_default_context(cafile=certificate)
+    with (
+        serving(app, loop, kind, ssl_certfile=certificate, ssl_keyfile=key) as address,
+        socket.create_connection(address, timeout=20) as plain,
+        trust.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+    ):
+        connection.sendall(head("PUT /", f"Content-Length: {SIZE}", "Connection: close") + DATA)
+        answer = b""
+        while piece := connection.recv(1 << 20):
+            answer += piece
+    assert bodies(answer) == [DATA]
+    assert app.extensions.keys() == {PIECES}
 
 
 def test_the_classes_rely_on_nothing_that_uvicorn_does_not_have():
@@ -257,7 +287,7 @@ def test_a_release_without_what_is_needed_takes_the_slow_way_and_says_so(monkeyp
             self.scope = None
 
     monkeypatch.setattr(cycle, "RequestResponseCycle", Changed)
-    assert protocol_class(zero_copy=True, pieces=True) is GatewayProtocol
+    assert protocol_class(zero_copy=True, pieces=True, whole=True) is GatewayProtocol
     (record,) = caplog.records
     assert "transport" in record.getMessage()
     assert protocol.GatewayProtocol.extensions == {}

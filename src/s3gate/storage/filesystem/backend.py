@@ -312,7 +312,7 @@ class FilesystemBackend(UploadBackend):
     async def commit_object(
         self, bucket: Bucket, stage: Stage, key: str, record: ObjectRecord, condition: WriteCondition
     ) -> ObjectRecord:
-        handle = self._handle(bucket.name)
+        handle = self._here(bucket)
         return await objects.commit(handle, _own(stage), canonical(handle, key), record, condition)
 
     @blocking_seam

@@ -19,7 +19,8 @@ __all__ = ["AUTO", "FIRST", "KINDS", "NONE", "choose", "exclude_processes", "pla
 AUTO = "auto"
 # By name, the best one first.
 KINDS: dict[str, LockKind] = {kind.name: kind for kind in (OfdLocks(), PosixLocks(), StripeLocks(), NoLocks())}
-FIRST, NONE = OfdLocks.name, NoLocks.name
+FIRST = OfdLocks.name
+NONE = NoLocks.name
 # A place where nothing can be made now: it is no mark against its locks.
 _FULL_OR_CLOSED = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS})
 

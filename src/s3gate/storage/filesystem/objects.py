@@ -115,7 +115,7 @@ class State:
 def locked_state(bucket: BucketDirectory, key: bytes, where: Place, changes: Changes) -> Iterator[State]:
     """What stands at a key; only for a holder of its lock, because it clears away what a killed writer left."""
     versioning = bucket.versioning
-    opened = reading.open_live(bucket, key, where)
+    opened = reading.open_live(bucket, key, where, locked=True)
     found, current = opened or (None, None)
     try:
         changes.check_lease()  # what counts is told by the current version, and that must be it still
@@ -213,7 +213,7 @@ def _publish(
     where = place(key)
     with locked_state(bucket, key, where, changes) as state:
         condition.check(state.current)
-        record = _restamp(bucket, stage, key, record, state)
+        found, record = state.found, _restamp(bucket, stage, key, record, state)
         garbage = [] if state.archives else state.garbage(bucket, key)
         shadowed = links.is_followed_directory(bucket, where)
         bucket.metadata.settle(stage.fd, key, record)
@@ -222,7 +222,10 @@ def _publish(
                 changes.note(parent)  # first, for it may find no descriptor free: nothing may fail behind the rename
                 keep_current(bucket, state, where, parent, changes)
                 changes.check_lease()
-                tree.replace(stage.directory, stage.name, parent, where, found=state.found, shadowed=shadowed)
+                has_shadow = found is not None and found.shadow
+                tree.replace(
+                    stage.directory, stage.name, parent, where, found=found, has_shadow=has_shadow, shadowed=shadowed
+                )
                 stage.committed = True
         except (FileNotFoundError, NotADirectoryError):
             return None

@@ -27,13 +27,13 @@ _ATTEMPTS = 32  # how often an object may be replaced while its record is looked
 Opened = tuple[Found, ObjectRecord]
 
 
-def open_live(bucket: BucketDirectory, key: bytes, where: Place) -> Opened | None:
+def open_live(bucket: BucketDirectory, key: bytes, where: Place, *, locked: bool = False) -> Opened | None:
     """The plain file of a key with its record, or None; whoever asked closes it.
 
     A record file that vanishes meanwhile means that the object was replaced: look again.
     """
     for _ in range(_ATTEMPTS):
-        found = tree.find(bucket.fd, where) or _find_linked(bucket, where)
+        found = tree.find(bucket.fd, where, locked=locked) or _find_linked(bucket, where)
         if found is None:
             return None
         try:

@@ -85,13 +85,14 @@ def open_regular(bucket_fd: int, path: bytes) -> tuple[int, os.stat_result] | No
     return None
 
 
-def find(bucket_fd: int, where: Place) -> Found | None:
+def find(bucket_fd: int, where: Place, *, locked: bool = False) -> Found | None:
     """Open the object that stands at a place, or None.
 
     Two rounds, because a conversion between `a` and `a/b` moves the object from one name to the other while nobody
-    holds a lock against readers: a look at both names can miss it once, never twice.
+    holds a lock against readers: a look at both names can miss it once, never twice. One is enough for who has the key
+    `locked`.
     """
-    for _ in range(2):
+    for _ in range(1 if locked else 2):
         opened = open_regular(bucket_fd, where.path)
         if opened is not None:
             return Found(opened[0], opened[1], False)
@@ -210,11 +211,13 @@ def replace(
     where: Place,
     *,
     found: Found | None = None,
+    has_shadow: bool = True,
     shadowed: bool = False,
 ) -> None:
     """Rename a staged file to its place, over whatever object stands there: the commit of a write.
 
-    `found` is the object that was seen there under the lock. `shadowed`: the name is taken by a link to a directory,
+    `found` is the object that was seen there under the lock. `has_shadow`: there may be one under the shadow name,
+    which goes. `shadowed`: the name is taken by a link to a directory,
     which stays. Raises FileNotFoundError when the directory was removed meanwhile; no error comes from behind the
     rename.
     """
@@ -234,6 +237,8 @@ def replace(
             os.rename(source, where.shadow, src_dir_fd=source_fd, dst_dir_fd=parent_fd)
         else:
             replace(source_fd, source, parent_fd, where)
+        return
+    if not has_shadow:
         return
     try:
         os.unlink(where.shadow, dir_fd=parent_fd)

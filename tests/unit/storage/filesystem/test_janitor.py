@@ -301,6 +301,42 @@ async def test_uploads_are_kept_for_ever_by_default(backend, bucket):
     assert await backend.find_upload(bucket, "old", upload.id)
 
 
+async def test_a_completion_is_remembered_for_a_day(backend, bucket, root):
+    uploads = [await start_upload(backend, bucket, key) for key in ("old", "young")]
+    made = [await put_part(backend, bucket, upload, 1, b"part") for upload in uploads]
+    for upload, part in zip(uploads, made, strict=True):
+        await complete(backend, bucket, upload, [part])
+    old, young = (root / "bucket/.s3gate/done" / upload.id for upload in uploads)
+    now = time.time_ns()
+    os.utime(old, ns=(now, now - int(1.01 * DAY * 1e9)))
+    os.utime(young, ns=(now, now - int(0.99 * DAY * 1e9)))
+
+    assert await swept(backend) == {"old completion": 1}
+    outcomes = [
+        await error_code(backend.find_completed(bucket, upload.key, upload.id, [(1, part.etag)]))
+        for upload, part in zip(uploads, made, strict=True)
+    ]
+    assert outcomes == ["NoSuchUpload", "none"]
+    assert await swept(backend) == {}
+
+
+async def test_an_upload_whose_completion_is_noted_is_cleared_away(backend, bucket, root):
+    """Its process was killed in between."""
+    upload = await start_upload(backend, bucket, "key")
+    part = await put_part(backend, bucket, upload, 1, b"part")
+    kept = root / "kept"
+    shutil.copytree(root / "bucket/.s3gate/mpu" / upload.id, kept)
+    await complete(backend, bucket, upload, [part])
+    kept.rename(root / "bucket/.s3gate/mpu" / upload.id)
+
+    assert await backend.list_uploads(bucket, "") == []
+    assert await error_code(backend.abort_upload(bucket, upload)) == "NoSuchUpload"
+    assert await error_code(put_part(backend, bucket, upload, 1, b"late")) == "NoSuchUpload"
+    assert await swept(backend) == {"ended upload": 1}
+    assert (await complete(backend, bucket, upload, [part])).upload_id == upload.id
+    assert os.listdir(root / "bucket/.s3gate/mpu") == []
+
+
 async def test_what_is_left_of_an_upload_goes_and_one_that_begins_stays(backend, bucket, root):
     living = await start_upload(backend, bucket, "key")
     await put_part(backend, bucket, living, 1, b"part")
