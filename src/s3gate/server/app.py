@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterator, MutableMapping
@@ -37,7 +38,8 @@ class App:
         if scope["type"] == "http" and not health.is_probe(scope, self._gateway.addressing):
             await self._pipeline(scope, receive, send)
         else:
-            await self.shell(scope, joining(receive), send)
+            # A task, because a probe sets itself a time limit, and a read may begin without one.
+            await asyncio.create_task(self.shell(scope, joining(receive), send))
 
     def reload(self) -> None:
         """Read the credentials again at once. Safe to call from a signal handler of the event loop."""

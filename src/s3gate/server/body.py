@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
 
 from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
 from s3gate.server.cycle import PIECES
+from s3gate.server.eager import Waiting, go_on, start
 
 __all__ = ["ClientDisconnected", "Receive", "RequestBody", "joining"]
 
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Receive = Callable[[], Coroutine[Any, Any, MutableMapping[str, Any]]]
 
 _BATCH = 1 << 20
 # What is left of an unwanted body up to this size passes by and the connection lives on; a longer one ends it.
@@ -77,8 +78,12 @@ class RequestBody:
     async def _next(self, patience: float) -> list[Buffer]:
         """The next pieces; TimeoutError when none come for so many seconds."""
         self._asked = True
-        async with asyncio.timeout(patience):
-            message = await self._receive()
+        receiving = self._receive()
+        try:
+            message = start(receiving)  # what has come already needs no clock
+        except Waiting as waiting:
+            async with asyncio.timeout(patience):
+                message = await go_on(receiving, waiting.future)
         if message["type"] == "http.disconnect":
             self._ended = True
             raise ClientDisconnected

@@ -35,6 +35,10 @@ PIECES = "s3gate.pieces"
 WHOLE = "s3gate.whole"
 # Bytes of a body that wait here for whoever takes them, before the client is made to wait.
 HIGH_WATER = 1 << 20
+# Who takes a body is woken for so much of it, or for what has come when no more follows for a moment: to be woken for
+# each piece costs more than to take it.
+_WAKE_BYTES = 512 << 10
+_WAKE_SECONDS = 0.002
 # Pieces below this are joined: each of its own would cost more memory than it holds.
 _SMALL = 4 << 10
 # A body up to this size is copied behind its headers; a longer one is a write of its own.
@@ -50,6 +54,7 @@ class Connection(Protocol):
 
     sender: FileSender | None
     executor: Executor
+    loop: asyncio.AbstractEventLoop
 
 
 class SendingCycle(RequestResponseCycle):
@@ -144,6 +149,7 @@ class PiecesCycle(SendingCycle):
 
     pieces: list[bytes | bytearray]
     held: int
+    waking: asyncio.TimerHandle | None
 
     def take(self, piece: bytes) -> None:
         """The next bytes of the body have come."""
@@ -156,17 +162,24 @@ class PiecesCycle(SendingCycle):
             self.pieces.append(bytearray(piece))
         if self.held > HIGH_WATER:
             self.flow.pause_reading()
-        self.message_event.set()
+        if self.held >= _WAKE_BYTES:
+            self.message_event.set()
+        elif self.waking is None:
+            self.waking = self.connection.loop.call_later(_WAKE_SECONDS, self.message_event.set)
 
     async def receive(self) -> Any:
         """ASGI's receive."""
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
-        if not (self.pieces or self.disconnected or self.response_complete):
-            self.flow.resume_reading()
+        if not (self.disconnected or self.response_complete):
+            if self.held <= HIGH_WATER:
+                self.flow.resume_reading()
             await self.message_event.wait()
         self.message_event.clear()
+        if self.waking is not None:
+            self.waking.cancel()
+            self.waking = None
         if self.disconnected or self.response_complete:
             return {"type": "http.disconnect"}
         pieces, self.pieces, self.held = self.pieces, [], 0
@@ -177,7 +190,7 @@ class PiecesCycle(SendingCycle):
 def adopt(cycle: RequestResponseCycle, kind: type[SendingCycle], connection: Connection) -> None:
     """Make a cycle that has just begun one of another class: uvicorn makes them itself."""
     cycle.__class__ = kind
-    vars(cycle).update(connection=connection, pieces=[], held=0)
+    vars(cycle).update(connection=connection, pieces=[], held=0, waking=None)
 
 
 # The parts of uvicorn's cycle that these classes build on.

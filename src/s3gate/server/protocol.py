@@ -6,12 +6,14 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from s3gate.core.clock import http_date, now_ns
 from s3gate.core.errors import S3Error
 from s3gate.server.cycle import PIECES, WHOLE, ZERO_COPY, PiecesCycle, SendingCycle, adopt, missing_parts
+from s3gate.server.eager import Waiting, go_on, start
 from s3gate.server.file_sender import FileSender
 from s3gate.server.ids import host_id, new_request_id
 from s3gate.server.render import SERVER
@@ -37,6 +39,8 @@ _HEAD_SECONDS = 30.0
 _DISK_THREADS = 32
 
 _FRAMING = (b"content-length", b"transfer-encoding")
+_OF_BODY = frozenset({*_FRAMING, b"expect"})
+_READS = ("GET", "HEAD")
 
 
 class GatewayProtocol(HttpToolsProtocol):
@@ -53,6 +57,9 @@ class GatewayProtocol(HttpToolsProtocol):
 
     _in_head = False
     _in_body = False
+    _has_body = False
+    _beginning = False
+    _at_once: tuple[RequestResponseCycle, Any] | None = None
     _head_bytes = 0
     _trailer_bytes = 0
     _head_timer: asyncio.TimerHandle | None = None
@@ -118,6 +125,7 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """The parser: a request begins."""
         self._in_head = True
+        self._has_body = False
         self._trailer_bytes = 0
         super().on_message_begin()
         self.scope["extensions"] = self.extensions  # type: ignore[typeddict-item]
@@ -130,8 +138,10 @@ class GatewayProtocol(HttpToolsProtocol):
         """
         if self._in_head:
             name = name.lower()
-            if name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
+            if name in _OF_BODY:
+                self._has_body = True
+                if name == b"expect" and value.lower() == b"100-continue":
+                    self.expect_100_continue = True
             self.headers.append((name, value))
             return
         self._trailer_bytes += len(name) + len(value)
@@ -146,7 +156,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._fault = self._head_fault()
         if self._fault is not None:
             raise self._fault
+        self._beginning = not self._has_body
         super().on_headers_complete()
+        self._beginning = False
         if self.cycle_class is not None:
             adopt(self.cycle, self.cycle_class, self)
         self._in_body = True
@@ -165,6 +177,25 @@ class GatewayProtocol(HttpToolsProtocol):
         """The parser: a request has come whole."""
         self._in_body = False
         super().on_message_complete()
+        if self._at_once is not None:
+            begun, self._at_once = self._at_once, None
+            self._run(*begun)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        """A read without a body is run here and now, as far as it goes without waiting; all else gets a task."""
+        if self._beginning and cycle.scope["method"] in _READS:
+            self._at_once = cycle, app
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _run(self, cycle: RequestResponseCycle, app: Any) -> None:
+        coroutine = cycle.run_asgi(app)
+        try:
+            start(coroutine)
+        except Waiting as waiting:
+            task = self.loop.create_task(go_on(coroutine, waiting.future))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
 
     def on_response_complete(self) -> None:
         """A cycle: an answer has been sent."""
@@ -248,6 +279,7 @@ _METHODS = (
     "on_body",
     "on_message_complete",
     "on_response_complete",
+    "_start_asgi_task",
     "send_400_response",
     "_unsupported_upgrade_warning",
 )
@@ -263,6 +295,7 @@ _ATTRIBUTES = (
     "loop",
     "flow",
     "pipeline",
+    "tasks",
 )
 
 

@@ -18,7 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from s3gate.server import cycle, protocol
-from s3gate.server.cycle import HIGH_WATER, PIECES, ZERO_COPY
+from s3gate.server.cycle import HIGH_WATER, PIECES, WHOLE, ZERO_COPY
 from s3gate.server.protocol import GatewayProtocol, protocol_class
 from support.certificates import self_signed
 
@@ -247,12 +247,14 @@ def test_a_client_is_made_to_wait_when_nobody_takes_its_body():
 
 
 @pytest.mark.parametrize(
-    ("zero_copy", "pieces", "announced"),
-    [(True, True, {ZERO_COPY, PIECES}), (True, False, {ZERO_COPY}), (False, True, {PIECES}), (False, False, set())],
+    "announced",
+    [{ZERO_COPY, PIECES, WHOLE}, {ZERO_COPY}, {PIECES}, {WHOLE}, set()],
+    ids=lambda announced: "-".join(sorted(announced)) or "none",
 )
-def test_the_application_is_told_what_it_can_use(tmp_path, zero_copy, pieces, announced):
+def test_the_application_is_told_what_it_can_use(tmp_path, announced):
     app = Files(tmp_path)
-    with serving(app, "uvloop", protocol_class(zero_copy=zero_copy, pieces=pieces, whole=zero_copy)) as address:
+    protocol = protocol_class(zero_copy=ZERO_COPY in announced, pieces=PIECES in announced, whole=WHOLE in announced)
+    with serving(app, "uvloop", protocol) as address:
         talk(address, head("GET /0-0", "Connection: close"))
     assert app.extensions.keys() == announced
 
@@ -262,7 +264,7 @@ def test_nothing_is_sent_past_the_encryption(tmp_path, loop):
     """Over TLS the application is not told of files, and bodies come in pieces all the same."""
     certificate, key = self_signed(tmp_path)
     app = Files(tmp_path)
-    kind = protocol_class(zero_copy=True, pieces=True)
+    kind = protocol_class(zero_copy=True, pieces=True, whole=False)
     trust = ssl.create_default_context(cafile=certificate)
     with (
         serving(app, loop, kind, ssl_certfile=certificate, ssl_keyfile=key) as address,
@@ -274,7 +276,7 @@ def test_nothing_is_sent_past_the_encryption(tmp_path, loop):
         while piece := connection.recv(1 << 20):
             answer += piece
     assert bodies(answer) == [DATA]
-    assert app.extensions.keys() == {PIECES}
+    assert app.extensions.keys() == {PIECES, WHOLE}
 
 
 def test_the_classes_rely_on_nothing_that_uvicorn_does_not_have():

@@ -171,6 +171,15 @@ class BucketDirectory:
         if not self.is_current():
             raise S3Error("NoSuchBucket", BucketName=self.name)
 
+    @contextlib.contextmanager
+    def _while_current(self) -> Iterator[None]:
+        """Where something is missing because the bucket is removed at this moment, that is what is told."""
+        try:
+            yield
+        except FileNotFoundError:
+            self.check_current()
+            raise
+
     @property
     def metadata(self) -> MetadataStore:
         """Where this bucket keeps its records."""
@@ -195,8 +204,9 @@ class BucketDirectory:
     def locks(self) -> KeyLocks:
         """The key locks of this bucket; makes the control directory."""
         if self._locks is None:
-            self.prepare(self.record)
-            self._locks = KeyLocks(self.store.locking.names(self.fd, CONTROL + b"/locks/keys"))
+            with self._while_current():
+                self.prepare(self.record)
+                self._locks = KeyLocks(self.store.locking.names(self.fd, CONTROL + b"/locks/keys"))
         return self._locks
 
     def prepare(self, record: BucketRecord) -> None:
@@ -220,16 +230,13 @@ class BucketDirectory:
 
     def stage(self) -> FileStage:
         """A new staged file in this process's own staging directory."""
-        if self._staging_fd < 0:
-            self.prepare(self.record)
-            with self._temporaries() as tmp:
-                directory, self._alive = instance.claim(tmp, self.store.instance.encode(), self.store.locking)
-            self._staging_fd = self._keep(directory)
-        try:
+        with self._while_current():
+            if self._staging_fd < 0:
+                self.prepare(self.record)
+                with self._temporaries() as tmp:
+                    directory, self._alive = instance.claim(tmp, self.store.instance.encode(), self.store.locking)
+                self._staging_fd = self._keep(directory)
             return FileStage.new(self._staging_fd, self.store.executor, self)
-        except FileNotFoundError:
-            self.check_current()  # the staging directory goes with the bucket
-            raise
 
     @property
     def places_parts(self) -> bool:

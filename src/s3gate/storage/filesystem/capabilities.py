@@ -232,7 +232,7 @@ def _clone(place: _Place) -> Capability:
         "reflink",
         works,
         "copies, and the joining of parts, share blocks",
-        "copies, and the joining of parts, move the bytes",
+        "copies move the bytes; parts of uploads are written in their places, and none is joined",
         level=NOTE,
     )
 

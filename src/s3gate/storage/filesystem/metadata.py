@@ -245,6 +245,8 @@ class SidecarMetadata:
         try:
             stored = records.decode(_read_whole(self._bucket_fd, self._path(key, Binding.of(stat))))
         except FileNotFoundError:
+            if os.fstat(fd).st_nlink == 0:
+                raise  # replaced since it was opened, and its record is gone
             return records.foreign(stat, key.decode())
         except BrokenRecord as error:
             _log.warning("unreadable sidecar, the file is served as one of another program: %s", error)

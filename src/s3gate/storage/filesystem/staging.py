@@ -16,8 +16,10 @@ from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
 from s3gate.core.values import Bucket
 from s3gate.storage.backend import Beside, ObjectReader, Through
+from s3gate.storage.filesystem.durability import Durability
 from s3gate.storage.filesystem.os_errors import seam
 from s3gate.storage.filesystem.reader import FileReader
+from s3gate.storage.filesystem.syscalls import begin_writeback
 from s3gate.storage.filesystem.threads import close_file, run_to_end
 
 __all__ = ["FileStage", "Home", "OpenStage", "StageHolder", "copy_range"]
@@ -25,6 +27,8 @@ __all__ = ["FileStage", "Home", "OpenStage", "StageHolder", "copy_range"]
 _INLINE_BYTES = 64 << 10  # below this a hop to another thread costs more than the work
 _MAX_VECTORS = 512  # IOV_MAX is 1024
 _COPY_BYTES = 64 << 20
+# What will have to be synced goes to the medium while the rest is received: the sync at the end is short then.
+_WRITEBACK_BYTES = 32 << 20
 # copy_file_range is not for this pair of files: read and write instead
 _CANNOT_CLONE = frozenset({errno.EINVAL, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO, errno.ESTALE})
 _numbers = count()
@@ -70,6 +74,10 @@ class Home(Protocol):
     @property
     def stat(self) -> os.stat_result:
         """Of the bucket's directory."""
+
+    @property
+    def durability(self) -> Durability:
+        """What an acknowledged write has on the medium."""
 
 
 class OpenStage(ABC):
@@ -144,6 +152,7 @@ class FileStage(OpenStage):
         super().__init__(home, executor, fd)
         self.directory = directory
         self.name = name
+        self._begun = 0
 
     @classmethod
     def new(cls, directory: int, executor: Executor, home: Home) -> FileStage:
@@ -151,6 +160,12 @@ class FileStage(OpenStage):
         name = b"%x" % next(_numbers)
         fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)
         return cls(directory, name, fd, executor, home=home)
+
+    def _take(self, pieces: list[Buffer]) -> None:
+        super()._take(pieces)
+        if self._size - self._begun >= _WRITEBACK_BYTES and self.home.durability.files:
+            begin_writeback(self.fd, self._begun, self._size - self._begun)
+            self._begun = self._size
 
     def discard(self) -> None:
         """Close, and remove the file unless it was committed."""

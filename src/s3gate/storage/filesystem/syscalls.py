@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 
-__all__ = ["exchange", "free_range", "has_openat2", "open_beneath", "open_through_links"]
+__all__ = ["begin_writeback", "exchange", "free_range", "has_openat2", "open_beneath", "open_through_links"]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_OPENAT2 = 437  # the same number on every architecture (Linux 5.6)
@@ -28,8 +28,22 @@ _fallocate = getattr(_libc, "fallocate64", _libc.fallocate)
 _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
 
 
+_SYNC_FILE_RANGE_WRITE = 2
+_sync_file_range = getattr(_libc, "sync_file_range", None)
+if _sync_file_range is not None:
+    _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
 _RENAME_EXCHANGE = 2
 _renameat2 = getattr(_libc, "renameat2", None)  # glibc 2.28
+
+
+def begin_writeback(fd: int, start: int, length: int) -> None:
+    """Have the kernel begin to write bytes of a file to the medium.
+
+    It promises nothing, and tells no error: fsync does both afterwards.
+    """
+    if _sync_file_range is not None:
+        _sync_file_range(fd, start, length, _SYNC_FILE_RANGE_WRITE)
 
 
 def exchange(source_dir: int, source: bytes, target_dir: int, target: bytes) -> None:

@@ -57,8 +57,8 @@ def stopped(backend, root, monkeypatch) -> Callable[[Callable[[Any, Bucket], Awa
             await other(another, await another.find_bucket("bucket"))
 
         def stopping(look: Callable[..., Any]) -> Callable[..., Any]:
-            def stop(*arguments: Any) -> Any:
-                found = look(*arguments)
+            def stop(*arguments: Any, **options: Any) -> Any:
+                found = look(*arguments, **options)
                 if not happened:
                     happened.append("stopped")
                     locks = backend._handles["bucket"].locks._locks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import multiprocessing
 import os
 import random
 import time
@@ -85,7 +86,7 @@ async def test_records_in_memory_follow_every_change(backend, bucket, root, monk
     monkeypatch.setattr(recent_records, "_SETTLED_NS", -(10**18))
     chance = random.Random(1)
     for number in range(200):
-        time.sleep(0.005)  # longer than the tick of a coarse clock
+        await asyncio.sleep(0.005)  # longer than the tick of a coarse clock
         match chance.randrange(4):
             case 0:
                 await put(backend, bucket, "key", b"%d" % number)
@@ -150,18 +151,16 @@ async def test_size_and_etag_of_a_listing_are_of_one_version_while_another_proce
 ):
     sizes = {hashlib.md5(bytes([n]) * size).hexdigest(): size for n in range(256) for size in range(1, 5)}
     await put(backend, bucket, "key", b"1")
-    child = os.fork()
-    if child == 0:
-        try:
-            _overwrite(root, 2.0)
-        finally:
-            os._exit(0)
+    writer = multiprocessing.get_context("fork").Process(target=_overwrite, args=(root, 2.0))
+    writer.start()
     seen = set()
-    while os.waitpid(child, os.WNOHANG) == (0, 0):
+    while writer.is_alive():
         record = (await listed(backend, bucket))["key"]
         seen.add(record.etag)
         if not record.etag.endswith("-1"):
             assert sizes[record.etag] == record.size
+    writer.join()
+    assert writer.exitcode == 0
     assert len(seen) > 20
 
 

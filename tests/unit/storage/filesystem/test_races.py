@@ -6,10 +6,12 @@ import asyncio
 import hashlib
 import multiprocessing
 import random
+import shutil
 import time
 from collections.abc import Callable
 from multiprocessing.sharedctypes import Synchronized
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,9 +20,11 @@ from s3gate.core.errors import S3Error
 from s3gate.core.values import Bucket
 from s3gate.identity.model import ROOT
 from s3gate.storage.backend import ListQuery
+from s3gate.storage.filesystem import instance, metadata
 from s3gate.storage.filesystem.backend import FilesystemBackend
 from s3gate.storage.filesystem.lock_choice import KINDS
-from support.stores import REGION, get_with_record, put
+from support.forks import in_child
+from support.stores import REGION, error_code, get_with_record, put
 
 _SECONDS = 2.0
 _KEYS = ["a", "a/b", "a/b/c", "a/"]
@@ -126,6 +130,71 @@ def test_a_bucket_is_deleted_or_written_to_never_both(locks: str, tmp_path: Path
             await one.delete_bucket(found)
             outcomes["kept"] += 1
         assert sum(outcomes.values()) == 60
+        await one.stop()
+        await other.stop()
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("settings", [{"metadata": "sidecar"}, {"metadata": "xattr", "inline_bytes": 0}], ids=str)
+@pytest.mark.parametrize("change", ["overwrite", "delete"])
+def test_a_reader_who_has_the_file_but_not_yet_its_record_looks_again_when_it_is_replaced(
+    settings: dict[str, Any], change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_whole = metadata._read_whole
+    changed: list[str] = []
+
+    async def other() -> None:
+        backend, bucket = await started(tmp_path)
+        if change == "overwrite":
+            await put(backend, bucket, "key", b"newer", user_metadata={"of": "newer"})
+        else:
+            await backend.delete_object(bucket, "key", NO_CONDITION)
+        await backend.stop()
+
+    def between(directory: int, path: bytes) -> bytes:
+        if not changed:
+            changed.append(change)
+            assert in_child(lambda: asyncio.run(other()))[0] == 0
+        return read_whole(directory, path)
+
+    async def work() -> None:
+        backend = FilesystemBackend(str(tmp_path), durability="none", **settings)
+        await backend.start()
+        bucket = await backend.create_bucket("bucket", ROOT, REGION)
+        await put(backend, bucket, "key", b"older", user_metadata={"of": "older"})
+        monkeypatch.setattr(metadata, "_read_whole", between)
+        if change == "delete":
+            assert await error_code(get_with_record(backend, bucket, "key")) == "NoSuchKey"
+        else:
+            data, record = await get_with_record(backend, bucket, "key")
+            assert (data, record.user_metadata) == (b"newer", {"of": "newer"})
+        await backend.stop()
+
+    asyncio.run(work())
+    assert changed
+
+
+def test_a_bucket_that_goes_while_it_is_first_written_to_is_told_as_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim = instance.claim
+
+    async def work() -> None:
+        one = FilesystemBackend(str(tmp_path), durability="none")
+        other = FilesystemBackend(str(tmp_path), durability="none")
+        await one.start()
+        await other.start()
+        bucket = await one.create_bucket("bucket", ROOT, REGION)
+        seen = await other.find_bucket("bucket")
+
+        def late(*arguments: Any) -> Any:
+            shutil.rmtree(tmp_path / "bucket")
+            return claim(*arguments)
+
+        monkeypatch.setattr(instance, "claim", late)
+        assert await error_code(put(other, seen, "key", b"x")) == "NoSuchBucket"
+        assert await error_code(other.delete_object(bucket, "key", NO_CONDITION)) == "NoSuchBucket"
         await one.stop()
         await other.stop()
 
