@@ -264,7 +264,7 @@ def test_nothing_is_sent_past_the_encryption(tmp_path, loop):
     """Over TLS the application is not told of files, and bodies come in pieces all the same."""
     certificate, key = self_signed(tmp_path)
     app = Files(tmp_path)
-    kind = protocol_class(zero_copy=True, pieces=True, whole=False)
+    kind = protocol_class(zero_copy=True, pieces=True, whole=True)
     trust = ssl.create_default_context(cafile=certificate)
     with (
         serving(app, loop, kind, ssl_certfile=certificate, ssl_keyfile=key) as address,
