@@ -47,11 +47,14 @@ class Traced:
         return answer
 
     def calls(self, *request: Any) -> list[str]:
-        """What is done for a request: fsyncs that may come in any order are sorted."""
+        """What is done for a request: fsyncs that may come in any order are sorted.
+
+        Empty directories are removed a while after their last object, whatever is asked then.
+        """
         with traced(self.worker) as trace:
             self.ask(*request)
         self._check_order(trace)
-        told = [self._told(call) for call in trace.done()]
+        told = [self._told(call) for call in trace.done() if call.name != "rmdir"]
         return [
             line
             for synced, lines in groupby(told, lambda line: line.startswith("fsync"))
@@ -80,17 +83,8 @@ class Traced:
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Traced]:
     """Everything that is made once is there."""
     root: Path = tmp_path_factory.mktemp(f"forced-{request.param}")
-    settings = (
-        "--no-auth",
-        "--create-bucket",
-        "bucket",
-        "--create-bucket",
-        "kept",
-        "--durability",
-        request.param,
-        "--metadata",
-        "xattr",
-    )
+    settings = ["--no-auth", "--create-bucket", "bucket", "--create-bucket", "kept", "--metadata", "xattr"]
+    settings += ["--durability", request.param, "--janitor-interval-secs", "0"]
     with Gateway(root, *settings, workers=1) as gateway:
         server = Traced(gateway)
         for name in ("bucket", "kept"):

@@ -43,12 +43,14 @@ _CALLS: dict[str, tuple[int, int, str]] = {
     "linkat": (265, 37, "dpdp"),
     "unlink": (87, -1, "p"),
     "unlinkat": (263, 35, "dp"),
+    "rmdir": (84, -1, "p"),
     "mkdir": (83, -1, "p"),
     "mkdirat": (258, 34, "dp"),
 }
 _MACHINES = {"x86_64": 0, "aarch64": 1}
 _PLAIN = {"renameat": "rename", "renameat2": "rename", "linkat": "link", "unlinkat": "unlink", "mkdirat": "mkdir"}
 _AT_FDCWD = (1 << 32) - 100
+_AT_REMOVEDIR = 0x200
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.ptrace.restype = ctypes.c_long
@@ -203,7 +205,8 @@ class _Tracer(threading.Thread):
             name = self._names.get(number)
             if name is not None:
                 paths = self._paths(thread, _CALLS[name][2], arguments)
-                self._open[thread] = call = Call(_PLAIN.get(name, name), paths, self._order)
+                plain = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else _PLAIN.get(name, name)
+                self._open[thread] = call = Call(plain, paths, self._order)
                 self.trace.calls.append(call)
                 if self._hold(call):
                     self._held[thread] = call

@@ -7,6 +7,9 @@ import pytest
 from s3gate.server.eager import Waiting, go_on, start
 
 
+pytestmark = pytest.mark.usefixtures("runner")
+
+
 async def answer(*waits) -> str:
     for wait in waits:
         await wait
