@@ -53,8 +53,9 @@ class Traced:
         """
         with traced(self.worker) as trace:
             self.ask(*request)
-        self._check_order(trace)
-        told = [self._told(call) for call in trace.done() if call.name != "rmdir"]
+        calls = [call for call in trace.calls if call.name != "rmdir"]
+        self._check_order(calls)
+        told = [self._told(call) for call in calls if not call.error]
         return [
             line
             for synced, lines in groupby(told, lambda line: line.startswith("fsync"))
@@ -62,10 +63,10 @@ class Traced:
         ]
 
     @staticmethod
-    def _check_order(trace: Trace) -> None:
+    def _check_order(calls: list[Call]) -> None:
         """Only fsyncs run beside one another: each other call begins when all before it have returned."""
-        for number, call in enumerate(trace.calls):
-            for earlier in trace.calls[:number]:
+        for number, call in enumerate(calls):
+            for earlier in calls[:number]:
                 assert earlier.end < call.start or (earlier.name in SYNCS and call.name in SYNCS), (earlier, call)
 
     def _told(self, call: Call) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import os
 import shutil
@@ -11,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from s3gate.storage.filesystem import layout, lock_choice
+from s3gate.storage.filesystem import layout, lock_choice, syscalls
 from s3gate.storage.filesystem.metadata import ATTRIBUTE, INLINE_BYTES
 from s3gate.storage.filesystem.paths import MAX_NAME
 
@@ -22,10 +21,8 @@ NOTE = "note"  # slower, or not used
 LIMIT = "limit"  # something is not to be had
 FATAL = "fatal"
 _FICLONE = 0x40049409
-_RENAME_EXCHANGE = 2
 _NAME_BYTES = MAX_NAME + 8  # with the longest of the gateway's own prefixes
 _SCARCE = 0.02  # of space or inodes
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,8 +333,15 @@ def _directory_sync(place: _Place) -> Capability:
 def _exchange(place: _Place) -> Capability:
     place.make(b"a")
     place.make(b"b")
-    done = _libc.renameat2(place.fd, b"a", place.fd, b"b", _RENAME_EXCHANGE) == 0
-    return _yes("exchange of two names", done, "not used", "not used", level=NOTE)
+    try:
+        syscalls.exchange(place.fd, b"a", place.fd, b"b")
+        done = True
+    except OSError:
+        done = False
+    used = "an object is overwritten by changing places with the new one"
+    return _yes(
+        "exchange of two names", done, used, "objects are overwritten by rename, which takes longer", level=NOTE
+    )
 
 
 def _space(place: _Place) -> Capability:
