@@ -340,9 +340,7 @@ def _exchange(place: _Place) -> Capability:
         done = False
     used = "an object is overwritten by changing places with the new one"
     unused = "objects are overwritten by rename, which takes longer"
-    return _yes(
-        "exchange of two names", done, used, "objects are overwritten by rename, which takes longer", level=NOTE
-    )
+    return _yes("exchange of two names", done, used, unused, level=NOTE)
 
 
 def _space(place: _Place) -> Capability:
