@@ -33,7 +33,7 @@ from support.torture import MINUTES, SEED
 
 PARTS = 4
 SIZE = 40_000
-ROUNDS = 400 if MINUTES else 12
+ROUNDS = 100 if MINUTES else 12
 _EXPECTED = {"NoSuchUpload", "InvalidPart", "none"}
 
 

@@ -186,7 +186,9 @@ def _runs(cursor: KeyCursor, query: ListQuery | VersionQuery, most: int) -> Iter
             if common:
                 if common != past:
                     yield common.decode()
-                behind = bisect_left(keys, common + _BEHIND, lo=at)
+                behind = at + 1
+                if behind < len(keys) and keys[behind].startswith(common):
+                    behind = bisect_left(keys, common + _BEHIND, lo=behind)
                 if behind == len(keys):
                     cursor.skip(common)
                 if behind > at + 1:

@@ -31,7 +31,12 @@ _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class _JointStage(FileStage):
-    """The joint file of an upload as a stage: it stays where it is when the commit fails."""
+    """The joint file of an upload as a stage: it stays where it is when the commit fails.
+
+    Under its name there must never be another file, for parts are written to that.
+    """
+
+    lends_name = False
 
     def __init__(self, directory: int, fd: int, executor: Executor, size: int, *, home: BucketDirectory) -> None:
         super().__init__(directory, DATA_FILE, fd, executor, home=home)

@@ -223,8 +223,9 @@ def _publish(
                 keep_current(bucket, state, where, parent, changes)
                 changes.check_lease()
                 has_shadow = found is not None and found.shadow
+                other = found if stage.lends_name else None
                 tree.replace(
-                    stage.directory, stage.name, parent, where, found=found, has_shadow=has_shadow, shadowed=shadowed
+                    stage.directory, stage.name, parent, where, found=other, has_shadow=has_shadow, shadowed=shadowed
                 )
                 stage.committed = True
         except (FileNotFoundError, NotADirectoryError):

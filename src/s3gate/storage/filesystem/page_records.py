@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import itertools
 import os
 import stat as modes
 from collections.abc import Callable, Iterator
@@ -114,58 +115,57 @@ class PageRecords:
         self._close()
 
     def load(self, keys: list[str]) -> list[ObjectRecord | None]:
-        """The record of each key, or None for one that is gone or cannot be read."""
+        """The record of each key, or None for one that is gone or cannot be read. The keys are in order."""
         found: list[ObjectRecord | None] = []
+        recent = self._recent.find
         for base, some in _by_directory(keys):
-            self._open(base)
+            directory = self._open(base)
+            start = len(base)
             for key in some:
-                name = key[len(base) :]
-                record = self._glance(name) if name and len(key) <= _SHORT and is_ordinary(name) else None
+                name = key[start:]
+                record = None
+                if name and directory is not None and is_ordinary(name) and len(key) <= _SHORT:
+                    try:
+                        stat = os.stat(name, dir_fd=directory, follow_symlinks=False)
+                        record = recent(stat) or self._read(directory, name, stat)
+                    except OSError:
+                        pass  # the general way tells what is the matter
                 found.append(record if record is not None else self._look(key))
         return found
 
-    def _open(self, base: str) -> None:
-        """Open the directory that holds the keys that begin with `base`, and nothing more."""
-        if base == self._base:
-            return
-        self._close()
-        self._base = base
-        path = directory_of(base.encode())
-        try:
-            self._fd = open_beneath(self._bucket_fd, path, _DIRECTORY) if path else os.dup(self._bucket_fd)
-        except OSError:
-            return  # the general way tells what is the matter
-        self._is_local = is_local(self._fd)
+    def _open(self, base: str) -> int | None:
+        """The open directory that holds the keys that begin with `base` and have no further slash; None without one."""
+        if base != self._base:
+            self._close()
+            self._base = base
+            path = directory_of(base.encode())
+            try:
+                self._fd = open_beneath(self._bucket_fd, path, _DIRECTORY) if path else os.dup(self._bucket_fd)
+            except OSError:
+                return None  # the general way tells what is the matter
+            self._is_local = is_local(self._fd)
+        return self._fd
 
     def _close(self) -> None:
         if self._fd is not None:
             os.close(self._fd)
         self._fd = self._base = None
 
-    def _glance(self, name: str) -> ObjectRecord | None:
+    def _read(self, directory: int, name: str, stat: os.stat_result) -> ObjectRecord | None:
         """The record of a file of another or of this gateway, when a look at its name is enough to be sure.
 
         Status and attribute may be of two files when one replaces the other meanwhile. A record is taken only with the
         size and time it was written for, and then all that is given of it is in the record; a file without one is
         looked at again.
         """
-        directory = self._fd
-        if directory is None:
+        if not modes.S_ISREG(stat.st_mode):
             return None
-        try:
-            stat = os.stat(name, dir_fd=directory, follow_symlinks=False)
-            record = self._recent.find(stat)
-            if record is not None:
-                return record
-            if not modes.S_ISREG(stat.st_mode):
-                return None
-            data = self._attributes.read(directory, name.encode())
-            if data is not None:
-                record = records.held(data, stat)
-            elif _is_same(stat, os.stat(name, dir_fd=directory, follow_symlinks=False)):
-                record = records.foreign(stat, name)
-        except OSError:
-            return None
+        record = None
+        data = self._attributes.read(directory, name.encode())
+        if data is not None:
+            record = records.held(data, stat)
+        elif _is_same(stat, os.stat(name, dir_fd=directory, follow_symlinks=False)):
+            record = records.foreign(stat, name)
         if record is not None and self._is_local:
             self._recent.keep(stat, record, len(data or b""))
         return record
@@ -177,13 +177,16 @@ def _is_same(one: os.stat_result, other: os.stat_result) -> bool:
 
 def _by_directory(keys: list[str]) -> Iterator[tuple[str, list[str]]]:
     """Runs of keys that have the same directory, each with what its keys begin with."""
-    start = 0
-    base = ""
-    for number, key in enumerate(keys):
-        if key.startswith(base) and "/" not in key[len(base) :]:
-            continue
-        if number > start:
-            yield base, keys[start:number]
-        start, base = number, key[: key.rfind("/") + 1]
-    if keys:
-        yield base, keys[start:]
+    if not keys:
+        return
+    base = _base(keys[0])
+    # What stands between two keys in order begins with what both begin with.
+    if _base(keys[-1]) == base and "\n".join(keys).count("/") == base.count("/") * len(keys):
+        yield base, keys
+        return
+    for each, run in itertools.groupby(keys, _base):
+        yield each, list(run)
+
+
+def _base(key: str) -> str:
+    return key[: key.rfind("/") + 1]

@@ -146,7 +146,12 @@ class OpenStage(ABC):
 
 
 class FileStage(OpenStage):
-    """A staged file. `directory` is the open staging directory, `name` its name there until it is committed."""
+    """A staged file. `directory` is the open staging directory, `name` its name there until it is committed.
+
+    `lends_name`: what it replaces may have this name for an instant, and keep it when the process is killed then.
+    """
+
+    lends_name = True
 
     def __init__(self, directory: int, name: bytes, fd: int, executor: Executor, *, home: Home) -> None:
         super().__init__(home, executor, fd)

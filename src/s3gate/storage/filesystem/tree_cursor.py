@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from bisect import bisect_left, bisect_right
@@ -150,9 +149,11 @@ class TreeCursor:
         knows, known = self._walk.nonempty.knows, set()
         try:
             for name in names:
-                with contextlib.suppress(OSError, ValueError):
+                try:
                     if name.endswith(b"/") and knows(os.stat(name[:-1], dir_fd=fd, follow_symlinks=False)):
                         known.add(name)
+                except (OSError, ValueError):  # whatever it is, a closer look will tell
+                    continue
         finally:
             os.close(fd)
         return known - level.names.physical.keys()

@@ -15,6 +15,7 @@ import pytest
 from s3gate.core.conditions import NO_CONDITION, WriteCondition
 from s3gate.core.values import Bucket, ObjectRecord
 from s3gate.identity.model import ROOT
+from s3gate.storage.filesystem import syscalls
 from s3gate.storage.filesystem.backend import FilesystemBackend
 from support.disk import control_files, staged
 from support.stores import (
@@ -162,9 +163,9 @@ async def test_the_blocks_of_a_large_file_are_not_freed_on_the_event_loop(backen
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-@pytest.mark.parametrize("call", ["writev", "setxattr", "rename"])
+@pytest.mark.parametrize(("module", "call"), [(os, "writev"), (os, "setxattr"), (syscalls, "exchange")])
 async def test_a_full_disk_or_quota_at_any_step_of_a_write_leaves_the_old_object(
-    backend, bucket, root, monkeypatch, call, number
+    backend, bucket, root, monkeypatch, module, call, number
 ):
     old = await put(backend, bucket, "key", b"old")
     kept = control_files(root)
@@ -173,7 +174,7 @@ async def test_a_full_disk_or_quota_at_any_step_of_a_write_leaves_the_old_object
         raise OSError(number, os.strerror(number))
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, call, fail)
+        patch.setattr(module, call, fail)
         assert await error_code(put(backend, bucket, "key", b"new", **LONG)) == "InsufficientStorage"
 
     assert await get_with_record(backend, bucket, "key") == (b"old", old)
