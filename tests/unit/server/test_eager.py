@@ -6,7 +6,6 @@ import pytest
 
 from s3gate.server.eager import Waiting, go_on, start
 
-
 pytestmark = pytest.mark.usefixtures("runner")
 
 
