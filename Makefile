@@ -74,7 +74,7 @@ $(VENV)/.py-spy: $(VENV)/.run Makefile
 include tests/clients/install.mk
 
 .PHONY: large
-large: $(VENV)/.dev ## Run the large-scale suite: 5 GiB objects, 200,000 keys (needs 16 GB of disk, some 20 minutes)
+large: $(VENV)/.dev ## Run the large-scale suite: 5 GiB objects, 1,000,000 keys (needs 16 GB of disk, some 40 minutes)
 	$(BIN)/python -m pytest tests/large
 
 MINUTES ?= 10

@@ -16,7 +16,7 @@ from s3gate.storage.filesystem.metadata import XattrMetadata
 from s3gate.storage.filesystem.name_cache import NameCache
 from s3gate.storage.filesystem.nonempty import NonEmptyDirectories
 from s3gate.storage.filesystem.page_records import PageRecords
-from s3gate.storage.filesystem.paths import HISTORIES, place
+from s3gate.storage.filesystem.paths import HISTORIES, directory_of, history_of_ordinary, is_ordinary
 from s3gate.storage.filesystem.recent_records import RecentRecords
 from s3gate.storage.filesystem.syscalls import open_beneath
 from s3gate.storage.filesystem.tree_cursor import NO_KEYS, TreeCursor, Union, Walk
@@ -126,7 +126,7 @@ class _Histories:
 
     def __init__(self, bucket_fd: int) -> None:
         self._bucket_fd = bucket_fd
-        self._parent: bytes | None = None
+        self._base: str | None = None
         self._fd: int | None = None
 
     def __enter__(self) -> _Histories:
@@ -136,18 +136,22 @@ class _Histories:
         self._close()
 
     def may_have(self, key: str) -> bool:
-        """False: it has none, and had none since this was entered."""
-        parent, _, name = place(key.encode()).history.rpartition(b"/")
-        if parent != self._parent:
+        """False: it has none, and had none at one instant since this was entered."""
+        start = key.rfind("/") + 1
+        base, name = key[:start], key[start:]
+        if base != self._base:
             self._close()
-            try:
-                self._fd = open_beneath(self._bucket_fd, parent, _DIRECTORY)
-            except FileNotFoundError:
-                self._fd = None
-            self._parent = parent
-        return self._fd is not None and os.access(name, os.F_OK, dir_fd=self._fd, follow_symlinks=False)
+            self._base = base
+            path = b"/".join(filter(None, (HISTORIES, directory_of(base.encode()))))
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                self._fd = open_beneath(self._bucket_fd, path, _DIRECTORY)
+        if self._fd is None:
+            return False
+        if not name or not is_ordinary(name):
+            return True
+        return os.access(history_of_ordinary(name), os.F_OK, dir_fd=self._fd, follow_symlinks=False)
 
     def _close(self) -> None:
         if self._fd is not None:
             os.close(self._fd)
-        self._fd = self._parent = None
+        self._fd = self._base = None

@@ -32,6 +32,7 @@ __all__ = [
     "Place",
     "decode",
     "directory_of",
+    "history_of_ordinary",
     "is_ordinary",
     "key_of",
     "place",
@@ -109,6 +110,11 @@ def is_ordinary(name: str) -> bool:
     `name` is not empty, and may hold surrogates for bytes that are no UTF-8 (PEP 383).
     """
     return name[0] != "." and len(name) <= MAX_NAME // 4 and name != "lost+found" and "\0" not in name
+
+
+def history_of_ordinary(name: str) -> bytes:
+    """The name of the directory that holds the history of an ordinary component."""
+    return CONTROL + _HISTORY + name.encode()
 
 
 def _cut(component: bytes) -> int:

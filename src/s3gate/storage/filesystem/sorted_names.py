@@ -139,7 +139,7 @@ class NameSorter:
             self._runs.append(names)
 
     def names(self) -> SortedNames:
-        """All that was added, each once."""
+        """All that was added, each once. The sorter is empty afterwards."""
         total = sum(map(len, self._runs))
         sample = sorted(name for run in self._runs for name in run[::_PIECE])
         step = max(1, len(sample) * _STRETCH // total) if total else 1
@@ -159,6 +159,8 @@ class NameSorter:
                 piece = stretch[first : first + _PIECE]
                 pieces.append("\udcff".join(piece).encode(errors="surrogateescape"))
                 firsts.append(piece[0].encode())
+        while self._runs:
+            self._runs.pop()  # one by one: to let go of a million names at once takes a while, too
         return SortedNames(pieces, firsts, count, _size(pieces, firsts))
 
 
