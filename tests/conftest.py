@@ -1,9 +1,10 @@
-"""Tests that are coroutines run on the loop of their `runner` fixture."""
+"""Tests that are coroutines run on the loop of their `runner` fixture; the log of a test is its own."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -24,3 +25,14 @@ def runner() -> Iterator[asyncio.Runner]:
     """The loop that a test and its backends share."""
     with asyncio.Runner() as runner:
         yield runner
+
+
+@pytest.fixture(autouse=True)
+def log() -> Iterator[None]:
+    """Put the log back as it was: a command that runs in the process of the tests sets it for good."""
+    loggers = [logging.getLogger(name) for name in ("", "asyncio", "uvicorn")]
+    before = [logger.level for logger in loggers]
+    yield
+    loggers[0].handlers = [handler for handler in loggers[0].handlers if type(handler) is not logging.StreamHandler]
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)

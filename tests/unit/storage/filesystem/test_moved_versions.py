@@ -70,11 +70,11 @@ async def test_a_version_that_comes_back_and_is_covered_and_comes_back_again_is_
 
     open_live = reading.open_live
 
-    def live(*arguments: Any) -> Any:
+    def live(*arguments: Any, **options: Any) -> Any:
         if threading.current_thread() is not threading.main_thread() and covered and len(above) < 4:
             covered.pop()
             asyncio.run_coroutine_threadsafe(cover(), loop).result()
-        return open_live(*arguments)
+        return open_live(*arguments, **options)
 
     covered: list[int] = []
 
