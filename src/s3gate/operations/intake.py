@@ -123,6 +123,11 @@ class Intake:
             raise S3Error("BadDigest", f"The {algorithm.name} you specified did not match the calculated checksum.")
 
     @property
+    def expected(self) -> int | None:
+        """How many bytes there will be, decoded; None where the client has not said."""
+        return self._expected
+
+    @property
     def named(self) -> Algorithm | None:
         """The algorithm that the client names, with a checksum or without."""
         return self._declared.algorithm or self._declared.wanted
@@ -171,7 +176,7 @@ def object_intake(call: Call, *, stored: Algorithm | None = None, kind: str = FU
 
 async def receive(call: Call, stage: Stage, intake: Intake) -> None:
     """Take the whole body into `stage` and verify it; nothing may be committed before this has returned."""
-    if call.rules.overlap_uploads:
+    if call.rules.overlap_uploads and (intake.expected is None or intake.expected >= _LARGE_BATCH):
         await _receive_overlapping(call, stage, intake)
     else:
         async for batch in call.body.batches():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping
-from typing import Any
+from typing import Any, Self
 
 from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
@@ -49,11 +49,18 @@ class RequestBody:
         self._asked = False
         self._received = 0
 
-    async def batches(self) -> AsyncIterator[list[Buffer]]:
+    def batches(self) -> AsyncIterator[list[Buffer]]:
         """The body in batches of about a mebibyte, each a list of pieces as they arrived; can be run through once.
 
         A batch is smaller where the client is slow: what it sent does not stay in the memory of this process.
         """
+        return self
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[Buffer]:
+        # Not a generator: the event loop keeps account of those, which costs more than all else for a small body.
         pieces: list[Buffer] = []
         size = 0
         now = asyncio.get_running_loop().time
@@ -70,10 +77,10 @@ class RequestBody:
             pieces += more
             size += sum(map(len, more))
             if size >= _BATCH or (pieces and now() >= due):
-                yield pieces
-                pieces, size = [], 0
+                return pieces
         if pieces:
-            yield pieces
+            return pieces
+        raise StopAsyncIteration
 
     async def _next(self, patience: float) -> list[Buffer]:
         """The next pieces; TimeoutError when none come for so many seconds."""

@@ -136,10 +136,7 @@ def test_what_a_slow_client_has_sent_does_not_wait_for_a_whole_batch(
             number += 1
             return {"type": "http.request", "body": b"x", "more_body": True}
 
-        batches = RequestBody(receive, {"content-length": "1000"}).batches()
-        first = await anext(batches)
-        await batches.aclose()
-        return first
+        return await anext(RequestBody(receive, {"content-length": "1000"}).batches())
 
     assert 1 <= len(asyncio.run(run())) < 10
 
