@@ -81,4 +81,5 @@ MINUTES ?= 10
 
 .PHONY: torture
 torture: $(VENV)/.dev ## Kill processes in the middle of random operations for MINUTES (10), and check what is left
-	S3GATE_TORTURE_MINUTES=$(MINUTES) $(BIN)/python -m pytest -s tests/faults/test_torture.py
+	S3GATE_TORTURE_MINUTES=$(MINUTES) $(BIN)/python -m pytest -s tests/faults/test_torture.py tests/faults/test_compare_and_swap.py \
+		tests/faults/test_upload_races.py

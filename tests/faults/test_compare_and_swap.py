@@ -12,10 +12,11 @@ import pytest
 
 from support.disk import staged
 from support.gateway import Gateway
+from support.torture import MINUTES
 from support.wire_client import Answer, ask, connect
 
 CLIENTS = 8
-# By how many gateways with how many workers each, by which locks, and for how many rounds.
+# By how many gateways with how many workers each, by which locks, and for how many rounds; `make torture` has more.
 SETUPS = [([2], "ofd", 300), ([1, 1], "ofd", 300), ([2], "posix", 150), ([1, 1], "flock", 150)]
 # So often each client opens a new connection: another worker may take it.
 CONNECTION_ROUNDS = 10
@@ -33,7 +34,7 @@ def setup(request: pytest.FixtureRequest) -> tuple[list[int], str, int]:
 
 @pytest.fixture
 def rounds(setup: tuple[list[int], str, int]) -> int:
-    return setup[2]
+    return setup[2] * (10 if MINUTES else 1)
 
 
 @pytest.fixture

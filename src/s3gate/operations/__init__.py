@@ -1,6 +1,7 @@
 """What S3 does: one plain async function for each operation, and the table that finds it."""
 
 from s3gate.operations import (
+    acl,
     attributes,
     buckets,
     completion,
@@ -20,6 +21,7 @@ from s3gate.operations.registry import Routes
 __all__ = ["ROUTES"]
 
 ROUTES = Routes.of(
+    acl,
     attributes,
     buckets,
     completion,

@@ -42,7 +42,7 @@ def test_the_operation_with_most_selectors_wins() -> None:
 
 
 def test_a_sub_resource_beats_a_copy_source() -> None:
-    assert ROUTES.match("PUT", Level.OBJECT, {"acl": ""}, {"x-amz-copy-source": "/b/k"}).name == "PutObjectAcl"
+    assert ROUTES.match("PUT", Level.OBJECT, {"retention": ""}, {"x-amz-copy-source": "/b/k"}).name == "PutObjectRetention"
 
 
 def test_a_header_selector_is_not_taken_from_the_query() -> None:
@@ -124,8 +124,8 @@ def test_a_known_sub_resource_with_a_wrong_method_is_not_allowed() -> None:
 
 
 def test_two_sub_resources_are_a_conflict() -> None:
-    error = refusal("GET", Level.BUCKET, {"acl": "", "policy": ""})
-    assert (error.code, error.message) == ("InvalidArgument", "Conflicting query string parameters: acl, policy")
+    error = refusal("GET", Level.BUCKET, {"cors": "", "policy": ""})
+    assert (error.code, error.message) == ("InvalidArgument", "Conflicting query string parameters: cors, policy")
 
 
 def test_a_sub_resource_without_its_selector_is_an_invalid_argument() -> None:

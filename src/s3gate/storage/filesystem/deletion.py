@@ -39,7 +39,7 @@ async def remove(
     """Delete, but for what makes it durable: the caller syncs the directories, removes the garbage, and closes."""
     name = key.encode()
     for _ in range(ATTEMPTS):
-        changes = Changes()
+        changes = Changes(bucket.durability.directories)
         try:
             deletion = await _try(bucket, name, condition, version_id, changes)
             if deletion is not None:
@@ -57,7 +57,7 @@ async def _try(
     bucket: BucketDirectory, key: bytes, condition: WriteCondition, version_id: str | None, changes: Changes
 ) -> Deletion | None:
     """One attempt; None where there has to be another, see _delete, or where the lock may have been lost."""
-    marker = bucket.stage() if version_id is None and bucket.versioning else None
+    marker = bucket.stage() if version_id is None and bucket.last_versioning else None
     try:
         with contextlib.suppress(LeaseExpired):
             async with bucket.locks.hold(KEYS, key) as changes.lease:
