@@ -42,7 +42,8 @@ def test_the_operation_with_most_selectors_wins() -> None:
 
 
 def test_a_sub_resource_beats_a_copy_source() -> None:
-    assert ROUTES.match("PUT", Level.OBJECT, {"retention": ""}, {"x-amz-copy-source": "/b/k"}).name == "PutObjectRetention"
+    found = ROUTES.match("PUT", Level.OBJECT, {"retention": ""}, {"x-amz-copy-source": "/b/k"})
+    assert found.name == "PutObjectRetention"
 
 
 def test_a_header_selector_is_not_taken_from_the_query() -> None:
