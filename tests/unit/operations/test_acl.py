@@ -1,4 +1,4 @@
-"""Access control lists can be read, and not be set."""
+"""Access control lists can be read, and set to what they are alone."""
 
 from __future__ import annotations
 
@@ -30,8 +30,20 @@ async def test_the_list_of_an_object_that_is_not_there_is_none(bench: Bench) -> 
 
 @pytest.mark.parametrize("path", ["/b", "/b/k"])
 @pytest.mark.parametrize(
-    "headers", [{"x_amz_acl": "public-read"}, {"x_amz_acl": "private"}, {"x_amz_grant_read": "id=1"}, {}]
+    "headers", [{"x_amz_acl": "public-read"}, {"x_amz_acl": "private", "x_amz_grant_read": "id=1"}, {}]
 )
-async def test_rights_cannot_be_given(bench: Bench, path: str, headers: dict[str, str]) -> None:
+async def test_rights_cannot_be_given_to_others(bench: Bench, path: str, headers: dict[str, str]) -> None:
     await bench("PUT", "/b/k", body=b"x")
     assert (await bench.fails("PUT", path, "acl", **headers)).code == "AccessControlListNotSupported"
+
+
+@pytest.mark.parametrize("path", ["/b", "/b/k"])
+async def test_what_is_read_can_be_written_again(bench: Bench, path: str) -> None:
+    await bench("PUT", "/b/k", body=b"x")
+    document = (await bench("GET", path, "acl")).document
+    assert document is not None
+    assert (await bench("PUT", path, "acl", body=document)).status == 200
+    assert (await bench("PUT", path, "acl", x_amz_acl="bucket-owner-full-control")).status == 200
+    for change in ((ALICE.id.encode(), b"0" * 64), (b"FULL_CONTROL", b"READ")):
+        other = document.replace(*change)
+        assert (await bench.fails("PUT", path, "acl", body=other)).code == "AccessControlListNotSupported"
