@@ -237,9 +237,9 @@ class FilesystemBackend(UploadBackend):
         return handle
 
     def _here(self, bucket: Bucket) -> BucketDirectory:
-        """The open directory of a bucket that this request has found, without another look.
+        """The open directory of a bucket that this request has found, for a read: without another look.
 
-        For reads, and for what looks again when it has done its work, because the bucket may go at any time.
+        A write looks again: what it put into a bucket that was removed meanwhile could come back with it.
         """
         handle = self._handles.get(bucket.name)
         return handle if handle is not None and handle.shown is bucket else self._handle(bucket.name)
@@ -306,13 +306,13 @@ class FilesystemBackend(UploadBackend):
 
     @blocking_seam
     def _new_stage(self, bucket: Bucket) -> FileStage:
-        return self._here(bucket).stage()
+        return self._handle(bucket.name).stage()
 
     @seam
     async def commit_object(
         self, bucket: Bucket, stage: Stage, key: str, record: ObjectRecord, condition: WriteCondition
     ) -> ObjectRecord:
-        handle = self._here(bucket)
+        handle = self._handle(bucket.name)
         return await objects.commit(handle, _own(stage), canonical(handle, key), record, condition)
 
     @blocking_seam
