@@ -22,7 +22,7 @@ from s3gate.storage.filesystem.syscalls import open_beneath
 from s3gate.storage.filesystem.threads import run_to_end
 from s3gate.storage.filesystem.tree import Directory
 
-__all__ = ["BUCKETS", "LOCKS", "NEW", "TRASH", "create", "delete", "holds_versions", "names", "remove_tree"]
+__all__ = ["BUCKETS", "DECIDED", "LOCKS", "NEW", "TRASH", "create", "delete", "holds_versions", "names", "remove_tree"]
 
 _log = logging.getLogger(__name__)
 
@@ -30,6 +30,7 @@ BUCKETS = b"bucket"  # the lock space of bucket names
 LOCKS = f"{RESERVED}/locks/buckets".encode()  # the locks of bucket names
 NEW = f"{RESERVED}/new"  # buckets before they have their name
 TRASH = f"{RESERVED}/trash"  # and after they had it: each in a directory of its own
+DECIDED = "-gone"  # ends the name of what is thrown away for good
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # An open that fails so says that the name is taken by what is no bucket of ours: a file, a link, a closed directory.
 _NO_BUCKET = frozenset({errno.ENOTDIR, errno.ELOOP, errno.EACCES, errno.EPERM})
@@ -106,13 +107,15 @@ async def delete(store: Store, locks: KeyLocks, bucket: BucketDirectory) -> None
             except BaseException:  # also a cancelled request: what was not found empty comes back
                 os.rename(trash, bucket.name, src_dir_fd=store.root_fd, dst_dir_fd=store.root_fd)
                 raise
+            # Decided: what a late writer puts into it from here on was not acknowledged, and never brings it back.
+            os.rename(waste, waste + DECIDED, src_dir_fd=store.root_fd, dst_dir_fd=store.root_fd)
     except BaseException:
         with contextlib.suppress(OSError):
             os.rmdir(waste, dir_fd=store.root_fd)
         raise
     await store.durability.sync_directories([store.root_fd])
     try:
-        await run_to_end(store.executor, remove_tree, store.root_fd, os.fsencode(waste))
+        await run_to_end(store.executor, remove_tree, store.root_fd, os.fsencode(waste + DECIDED))
     except OSError as error:
         _log.warning("what is left of bucket %s waits for the janitor: %s", bucket.name, error)
 

@@ -254,6 +254,8 @@ def _removed(store: Store, locks: Callable[[], KeyLocks], waste: bytes) -> Lefto
     name = names[0] if len(names) == 1 else b""
     if names and bucket_name_fault(name.decode(errors="replace"), relaxed=True) is not None:
         return None
+    if waste.endswith(os.fsencode(buckets.DECIDED)):
+        name = b""
     path = waste + b"/" + name if name else waste
 
     def guard() -> AbstractAsyncContextManager[object]:

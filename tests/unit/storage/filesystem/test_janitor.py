@@ -381,6 +381,18 @@ async def test_a_bucket_whose_deletion_was_cut_off_comes_back_with_what_was_writ
     assert not waste.exists()
 
 
+async def test_what_a_late_writer_puts_into_a_bucket_that_was_deleted_does_not_bring_it_back(backend, root):
+    """The process that deleted it was killed when half of it was removed, its record first."""
+    remains = root / ".s3gate/trash/waste-gone/bucket"
+    remains.mkdir(parents=True)
+    (remains / "late").write_bytes(b"never acknowledged")
+
+    await backend.stop()
+    await backend.start()
+
+    assert [bucket.name for bucket in await backend.list_buckets()] == []
+
+
 async def test_a_cut_off_bucket_whose_name_is_taken_stays_where_it_is(backend, root):
     made = await backend.create_bucket("made", ROOT, REGION)
     await put(backend, made, "key", b"acknowledged")
