@@ -49,3 +49,12 @@ def descriptors(pid: int) -> dict[str, str]:
         except FileNotFoundError:
             continue  # closed meanwhile
     return found
+
+
+def own_descriptors(top: Path) -> list[str]:
+    """What this process holds open at or below `top`: a path each.
+
+    Descriptors elsewhere are not counted: the collector closes other tests' sockets and pipes at any moment.
+    """
+    inside = f"{top}/"
+    return [path for path in descriptors(os.getpid()).values() if f"{path}/".startswith(inside)]

@@ -24,6 +24,7 @@ from s3gate.storage.backend import Deletion, Removal
 from s3gate.storage.filesystem.backend import FilesystemBackend
 from s3gate.storage.filesystem.durability import Durability
 from support.disk import control_files
+from support.processes import own_descriptors
 from support.stores import REGION, complete, get_with_record, keys, put, put_part, start_upload
 
 
@@ -277,12 +278,12 @@ async def test_a_batch_with_more_directories_than_may_be_open_forces_each_once(b
     for name in names:
         await put(backend, bucket, name, b"x")
     fsyncs.paths.clear()
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(own_descriptors(root))
 
     assert await backend.delete_objects(bucket, [Removal(name) for name in names]) == [Deletion()] * 300
 
     assert fsyncs.taken(root) == {f"bucket/{n}": 1 for n in range(300)}
-    while len(os.listdir("/proc/self/fd")) > before:  # noqa: ASYNC110  # the deleted files are closed by threads
+    while len(own_descriptors(root)) > before:  # noqa: ASYNC110  # the deleted files are closed by threads
         await asyncio.sleep(0.001)
 
 

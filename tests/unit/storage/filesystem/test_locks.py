@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import multiprocessing
 import os
 import time
@@ -19,6 +18,7 @@ from s3gate.storage.filesystem.lock_choice import KINDS
 from s3gate.storage.filesystem.lock_kinds import LockKind
 from s3gate.storage.filesystem.locks import KeyLocks, Lease, LeaseExpired
 from support.forks import in_child
+from support.processes import own_descriptors
 
 _ROUNDS = 200
 
@@ -183,10 +183,9 @@ def test_locks_keep_no_descriptor_when_their_holders_have_ended(any_kind: LockKi
             for locks in holders:
                 locks.close()
 
-    gc.collect()
-    before = os.listdir("/proc/self/fd")
+    before = own_descriptors(tmp_path)
     asyncio.run(work())
-    assert len(os.listdir("/proc/self/fd")) == len(before)
+    assert len(own_descriptors(tmp_path)) == len(before)
 
 
 def test_a_lock_file_that_gets_another_name_is_still_open_once(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from s3gate.storage.filesystem import assembly, regions, staging
 from s3gate.storage.filesystem.backend import FilesystemBackend
 from support.forks import fork, in_child, status_of
 from support.mutations import LocalBackend, on
+from support.processes import own_descriptors
 from support.stores import (
     REGION,
     complete,
@@ -361,7 +362,7 @@ async def test_without_locks_that_hold_parts_are_copied_out_of_the_joint_file(ba
 async def test_no_descriptor_and_no_claim_stays_when_a_file_cannot_be_opened(backend, bucket, root, monkeypatch):
     upload = await start_upload(backend, bucket, "joined")
     await put_part(backend, bucket, upload, 1, b"x" * 1000)
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(own_descriptors(root))
     whole = os.open
 
     def failing(path: bytes, *arguments: object, **options: object) -> int:
@@ -372,7 +373,7 @@ async def test_no_descriptor_and_no_claim_stays_when_a_file_cannot_be_opened(bac
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", failing)
         assert await error_code(put_part(backend, bucket, upload, 2, b"y" * 1000)) == "SlowDown"
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(own_descriptors(root)) == before
     assert "claim-00002" not in names(root, upload)
 
 
