@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 from collections.abc import MutableMapping
 from concurrent.futures import Executor
 from typing import Any, Protocol
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.server import ServerState
 
 from s3gate.server.file_sender import FileSender
 
@@ -26,7 +29,6 @@ __all__ = [
     "Connection",
     "PiecesCycle",
     "SendingCycle",
-    "adopt",
     "missing_parts",
 ]
 
@@ -55,12 +57,42 @@ class Connection(Protocol):
     sender: FileSender | None
     executor: Executor
     loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+    flow: FlowControl
+    server_state: ServerState
+    expect_100_continue: bool
+
+    def on_response_complete(self) -> None:
+        """An answer has been sent."""
 
 
 class SendingCycle(RequestResponseCycle):
-    """A cycle that sends ranges of files. `connection` is set by `adopt`."""
+    """A cycle that sends ranges of files.
 
-    connection: Connection
+    Made by the connection itself and not by uvicorn, whose own way is to set twenty attributes for each request: what
+    most requests leave as it is stands in the class.
+    """
+
+    disconnected = False
+    response_started = False
+    response_complete = False
+    chunked_encoding: bool | None = None
+    expected_content_length = 0
+    more_body = True
+    access_log = False
+    logger = logging.getLogger("uvicorn.error")
+    body: Any = b""  # grows into bytes of its own
+
+    def __init__(self, connection: Connection, scope: Any, *, keep_alive: bool) -> None:
+        self.connection = connection
+        self.scope = scope
+        self.transport = connection.transport
+        self.flow = connection.flow
+        self.default_headers = connection.server_state.default_headers
+        self.on_response = connection.on_response_complete
+        self.waiting_for_100_continue = connection.expect_100_continue
+        self.keep_alive = keep_alive
+        self.message_event = asyncio.Event()
 
     def send(self, message: Any) -> Any:
         """ASGI's send. `file` of a zerocopysend is a descriptor, or has a fileno()."""
@@ -147,12 +179,15 @@ class SendingCycle(RequestResponseCycle):
 class PiecesCycle(SendingCycle):
     """A cycle that hands over a body in pieces besides. `pieces` are those that wait, `held` is their size in bytes."""
 
-    pieces: list[bytes | bytearray]
-    held: int
-    waking: asyncio.TimerHandle | None
+    held = 0
+    waking: asyncio.TimerHandle | None = None
 
-    def take(self, piece: bytes) -> None:
-        """The next bytes of the body have come."""
+    def __init__(self, connection: Connection, scope: Any, *, keep_alive: bool) -> None:
+        super().__init__(connection, scope, keep_alive=keep_alive)
+        self.pieces: list[bytes | bytearray] = []
+
+    def take(self, piece: bytes, *, wakes: bool = True) -> None:
+        """The next bytes of the body have come; without `wakes` nobody waits for them yet."""
         self.held += len(piece)
         if len(piece) >= _SMALL or not self.pieces:
             self.pieces.append(piece)
@@ -162,7 +197,7 @@ class PiecesCycle(SendingCycle):
             self.pieces.append(bytearray(piece))
         if self.held > HIGH_WATER:
             self.flow.pause_reading()
-        if self.held >= _WAKE_BYTES:
+        if self.held >= _WAKE_BYTES or not wakes:
             self.message_event.set()
         elif self.waking is None:
             self.waking = self.connection.loop.call_later(_WAKE_SECONDS, self.message_event.set)
@@ -187,34 +222,34 @@ class PiecesCycle(SendingCycle):
         return {"type": "http.request", "body": b"", PIECES: pieces, "more_body": self.more_body}
 
 
-def adopt(cycle: RequestResponseCycle, kind: type[SendingCycle], connection: Connection) -> None:
-    """Make a cycle that has just begun one of another class: uvicorn makes them itself."""
-    cycle.__class__ = kind
-    vars(cycle).update(connection=connection, pieces=[], held=0, waking=None)
-
-
-# The parts of uvicorn's cycle that these classes build on.
+# The parts of uvicorn's cycle that these classes build on: all that its `__init__` sets, and no more.
 _METHODS = ("send", "receive", "run_asgi")
-_ATTRIBUTES = (
-    "scope",
-    "transport",
-    "flow",
-    "message_event",
-    "disconnected",
-    "response_started",
-    "response_complete",
-    "default_headers",
-    "keep_alive",
-    "on_response",
-    "chunked_encoding",
-    "expected_content_length",
-    "waiting_for_100_continue",
-    "more_body",
+_ATTRIBUTES = frozenset(
+    {
+        "scope",
+        "transport",
+        "flow",
+        "logger",
+        "access_logger",
+        "access_log",
+        "default_headers",
+        "message_event",
+        "on_response",
+        "disconnected",
+        "keep_alive",
+        "waiting_for_100_continue",
+        "body",
+        "more_body",
+        "response_started",
+        "response_complete",
+        "chunked_encoding",
+        "expected_content_length",
+    }
 )
 
 
 def missing_parts() -> list[str]:
-    """What a release of uvicorn lacks of it, by name."""
-    known = RequestResponseCycle.__init__.__code__.co_names
+    """What a release of uvicorn lacks of it, or has besides, by name."""
+    known = {name for name in RequestResponseCycle.__init__.__code__.co_names if name != "bytearray"}
     methods = [name for name in _METHODS if name not in vars(RequestResponseCycle)]
-    return methods + [name for name in _ATTRIBUTES if name not in known]
+    return methods + sorted(known ^ _ATTRIBUTES)

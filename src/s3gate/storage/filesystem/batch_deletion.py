@@ -21,8 +21,9 @@ __all__ = ["delete_many"]
 
 _log = logging.getLogger(__name__)
 
-# As many as there are threads: what takes long, the fsync of a delete marker, runs there.
+# Delete markers at once, as many as there are threads: their fsync runs there. Without them nothing is waited for.
 _AT_ONCE = 16
+_TURN_SECONDS = 0.001  # how long other requests wait for their turn
 _MOST_OPEN = 128  # directories that wait to be synced, each with a descriptor
 _FILES = 32  # that are closed in one go
 _MOST_CLOSING = 4  # such goes at a time
@@ -137,7 +138,10 @@ async def delete_many(
         settled, unsynced = unsynced, _Unsynced()
         await settled.settle(bucket, results)
 
+    now = asyncio.get_running_loop().time
+
     async def work() -> None:
+        turn = now()
         for key in keys:
             for number in chains[key]:
                 removal = removals[number]
@@ -149,14 +153,17 @@ async def delete_many(
                     unsynced.add(number, done, changes)
                     await closing.add(changes.files)
                     after(key, done)
-            async with syncing:  # at most one waits for the disk, and the others for it
-                if len(unsynced.directories) >= _MOST_OPEN:
-                    await settle()
-            await asyncio.sleep(0)  # other requests have their turn
+            if len(unsynced.directories) >= _MOST_OPEN:
+                async with syncing:  # at most one waits for the disk, and the others for it
+                    if len(unsynced.directories) >= _MOST_OPEN:
+                        await settle()
+            if now() - turn > _TURN_SECONDS:
+                await asyncio.sleep(0)  # other requests have their turn
+                turn = now()
 
     try:
         async with asyncio.TaskGroup() as group:
-            for _ in range(min(_AT_ONCE, len(chains))):
+            for _ in range(min(_AT_ONCE, len(chains)) if bucket.last_versioning else 1):
                 group.create_task(work())
         await settle()
     finally:

@@ -92,29 +92,27 @@ def _delete(
             condition.check(state.current)
             if state.versioning:
                 return None if marker is None else _mark_deleted(bucket, key, where, state, marker, changes)
-            _remove_live(bucket, key, where, state, changes)
+            _remove_live(where, state, changes)
             return Deletion()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
 
-def _remove_live(bucket: BucketDirectory, key: bytes, where: Place, state: State, changes: Changes) -> None:
+def _remove_live(where: Place, state: State, changes: Changes) -> None:
     """Take the plain file away, with all that is kept for it alone. Its unlink is the commit."""
     if state.found is None:
         return
-    garbage = [] if state.archives else state.garbage(bucket, key)
-    _unlink_live(bucket, where, state, changes)
+    garbage = [] if state.archives else state.garbage
+    _unlink_live(where, state, changes)
     changes.garbage += garbage
 
 
-def _unlink_live(bucket: BucketDirectory, where: Place, state: State, changes: Changes) -> None:
-    parent = tree.open_parent(bucket.fd, where)
-    if parent is None or state.found is None:
+def _unlink_live(where: Place, state: State, changes: Changes) -> None:
+    if state.parent is None or state.found is None:
         return
-    with parent as fd:
-        changes.note(fd)
-        changes.check_lease()
-        tree.remove(fd, where, state.found)
+    changes.note(state.parent.fd)
+    changes.check_lease()
+    tree.remove(state.parent.fd, where, state.found)
 
 
 def _mark_deleted(
@@ -130,15 +128,13 @@ def _mark_deleted(
     bucket.metadata.attach(stage.fd, key, marker)
     bucket.metadata.settle(stage.fd, key, marker)
     bucket.durability.sync_file(stage.fd)
-    parent = tree.open_parent(bucket.fd, where)
-    if parent is not None:
-        with parent as fd:
-            objects.keep_current(bucket, state, where, fd, changes)
+    if state.parent is not None:
+        objects.keep_current(bucket, state, where, state.parent.fd, changes)
     with history.history_directory(bucket, where, changes.directories) as directory:
         changes.note(directory)
         changes.check_lease()
         history.archive(stage.directory, stage.name, directory, history.entry_of(marker))
-    _remove_live(bucket, key, where, state, changes)
+    _remove_live(where, state, changes)
     objects.drop_nulls(bucket, key, where, state, marker)
     return Deletion(marker.version_id, delete_marker=True)
 
@@ -155,13 +151,13 @@ def _delete_version(
     if not state.versioning:
         if version_id == NULL_VERSION:
             condition.check(state.current)
-            _remove_live(bucket, key, where, state, changes)
+            _remove_live(where, state, changes)
         else:
             condition.check(None)
         return Deletion()
     if state.current is not None and state.current.version_id == version_id:
         condition.check(state.current)
-        _remove_current(bucket, key, where, state, changes)
+        _remove_current(bucket, where, state, changes)
         return Deletion(version_id)
     entry = next((entry for entry in state.entries if entry.version_id == version_id), None)
     if entry is None:
@@ -183,15 +179,15 @@ def _record(bucket: BucketDirectory, key: bytes, where: Place, entry: HistoryEnt
         return None if opened is None else history.record_of(bucket, key, entry, opened)
 
 
-def _remove_current(bucket: BucketDirectory, key: bytes, where: Place, state: State, changes: Changes) -> None:
+def _remove_current(bucket: BucketDirectory, where: Place, state: State, changes: Changes) -> None:
     """Remove the current version: the one before it takes its place in the same system call, where there is one."""
     if state.found is None:
         return
-    garbage = state.garbage(bucket, key)
+    garbage = state.garbage
     if state.entries and not state.entries[0].delete_marker:
         _bring_back(bucket, where, state.entries[0], changes)
     else:
-        _unlink_live(bucket, where, state, changes)
+        _unlink_live(where, state, changes)
     changes.garbage += garbage
 
 

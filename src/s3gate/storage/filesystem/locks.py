@@ -56,7 +56,7 @@ class Hold:
         self._slot = slot
 
     async def __aenter__(self) -> Lease:
-        return await self._locks.take(self._slot)
+        return self._locks.take_free(self._slot) or await self._locks.take(self._slot)
 
     async def __aexit__(self, *_: object) -> None:
         self._locks.give_back(self._slot)
@@ -79,6 +79,16 @@ class KeyLocks:
         Of two locks the one of an upload is taken before the one of its key, and no others together.
         """
         return Hold(self, self._locks.slot(space, name))
+
+    def take_free(self, slot: int) -> Lease | None:
+        """Take a lock that nobody has, as good as always; None where it has to be waited for."""
+        if slot in self._queues:
+            return None
+        lease = Lease()
+        if not self._locks.try_lock(slot):
+            return None
+        self._queues[slot] = deque()
+        return lease
 
     async def take(self, slot: int) -> Lease:
         """Take a lock; every one that was taken is given back."""
@@ -105,6 +115,7 @@ class KeyLocks:
         turn = asyncio.get_running_loop().create_future()
         queue.append(turn)
         try:
+            await asyncio.sleep(0)  # a request may begin without a task, which a time limit needs
             async with asyncio.timeout(_TIMEOUT):
                 await turn
         except BaseException as error:

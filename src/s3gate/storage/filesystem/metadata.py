@@ -41,6 +41,9 @@ class MetadataStore(Protocol):
         Raises FileNotFoundError where the file has lost its name and its record meanwhile.
         """
 
+    def read_with_garbage(self, fd: int, stat: os.stat_result, key: bytes) -> tuple[ObjectRecord, list[bytes]]:
+        """The same, and `garbage`, by one look; for a holder of the key's lock."""
+
     def examine(self, fd: int, stat: os.stat_result, key: bytes) -> Stored | None:
         """What is kept for this file as it was written, whether or not it still holds; None where there is nothing.
 
@@ -145,10 +148,14 @@ class XattrMetadata:
             return None
 
     def read(self, fd: int, stat: os.stat_result, key: bytes) -> ObjectRecord:
+        return self.read_with_garbage(fd, stat, key)[0]
+
+    def read_with_garbage(self, fd: int, stat: os.stat_result, key: bytes) -> tuple[ObjectRecord, list[bytes]]:
         stored = self._stored(fd)
         while stored is not None:
             try:
-                return records.resolve(stored.record or self._spilled(stored.spill), stored.binding, stat)
+                record = stored.record or self._spilled(stored.spill)
+                return records.resolve(record, stored.binding, stat), self._garbage_of(stored)
             except BrokenRecord as error:
                 _log.warning("unreadable large record, the file is served as one of another program: %s", error)
                 break
@@ -160,7 +167,7 @@ class XattrMetadata:
                     raise
                 _log.warning("large record %s is missing, the file is served as one of another program", named.spill)
                 break
-        return records.foreign(stat, key.decode())
+        return records.foreign(stat, key.decode()), self._garbage_of(stored)
 
     def _spilled(self, spill: str) -> ObjectRecord:
         record = records.decode(_read_whole(self._bucket_fd, self._spill_path(spill))).record
@@ -202,7 +209,9 @@ class XattrMetadata:
             _remove(self._bucket_fd, path)
 
     def garbage(self, fd: int, stat: os.stat_result, key: bytes) -> list[bytes]:
-        stored = self._stored(fd)
+        return self._garbage_of(self._stored(fd))
+
+    def _garbage_of(self, stored: Stored | None) -> list[bytes]:
         return [self._spill_path(stored.spill)] if stored is not None and stored.spill else []
 
     def _set(
@@ -254,6 +263,9 @@ class SidecarMetadata:
         if stored.record is None:
             return records.foreign(stat, key.decode())
         return records.resolve(stored.record, stored.binding, stat)
+
+    def read_with_garbage(self, fd: int, stat: os.stat_result, key: bytes) -> tuple[ObjectRecord, list[bytes]]:
+        return self.read(fd, stat, key), self.garbage(fd, stat, key)
 
     def examine(self, fd: int, stat: os.stat_result, key: bytes) -> Stored | None:
         try:

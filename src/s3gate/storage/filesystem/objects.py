@@ -21,7 +21,7 @@ from s3gate.storage.filesystem.locks import Lease, LeaseExpired
 from s3gate.storage.filesystem.paths import Place, place
 from s3gate.storage.filesystem.staging import FileStage
 from s3gate.storage.filesystem.threads import close_file, run_to_end
-from s3gate.storage.filesystem.tree import Found
+from s3gate.storage.filesystem.tree import Directory, Found
 from s3gate.storage.versions import new_version_id
 
 __all__ = [
@@ -77,8 +77,12 @@ class Changes:
 
 @dataclass(slots=True)
 class State:
-    """A key as a writer finds it once it holds the lock: the plain file, its record, and the history that counts."""
+    """A key as a writer finds it once it holds the lock: the plain file, its record, and the history that counts.
 
+    `parent` is the open directory that holds the key, None where there is none yet.
+    """
+
+    parent: Directory | None
     versioning: str
     found: Found | None
     current: ObjectRecord | None
@@ -104,20 +108,27 @@ class State:
         """Whether the name of the object is a link to another key's."""
         return self.found is not None and self.found.target != b""
 
-    def garbage(self, bucket: BucketDirectory, key: bytes) -> list[bytes]:
+    def place_for(self, bucket: BucketDirectory, where: Place, changes: Changes) -> Directory:
+        """The directory that holds the key, made where it is missing; see tree.make_parent."""
+        if self.parent is not None:
+            return Directory(self.parent.fd, owned=False)
+        return tree.make_parent(bucket.fd, where, changes.directories)
+
+    @property
+    def garbage(self) -> list[bytes]:
         """Paths below the bucket that hold nothing once the current version is gone."""
-        if self.found is None or self.is_link:
-            return []
-        return bucket.metadata.garbage(self.found.fd, self.found.stat, key)
+        return [] if self.found is None else self.found.garbage
 
 
 @contextlib.contextmanager
 def locked_state(bucket: BucketDirectory, key: bytes, where: Place, changes: Changes) -> Iterator[State]:
     """What stands at a key; only for a holder of its lock, because it clears away what a killed writer left."""
     versioning = bucket.versioning
-    opened = reading.open_live(bucket, key, where, locked=True)
-    found, current = opened or (None, None)
+    parent = tree.look_parent(bucket.fd, where)
+    found = None
     try:
+        opened = reading.open_locked(bucket, key, where, parent.fd if parent is not None else None)
+        found, current = opened or (None, None)
         changes.check_lease()  # what counts is told by the current version, and that must be it still
         entries = history.scrub(bucket, key, where, current) if versioning else []
         if versioning and found is not None and not found.target and current and history.is_foreign(current):
@@ -125,8 +136,11 @@ def locked_state(bucket: BucketDirectory, key: bytes, where: Place, changes: Cha
             last = entries[0].sequence if entries else 0
             current = replace(current, sequence=max(last + 1, min(found.stat.st_mtime_ns, clock.now_ns())))
             bucket.metadata.rewrite(found.fd, found.stat, key, current, changes.check_lease)
-        yield State(versioning, found, current, entries)
+            found.garbage = bucket.metadata.garbage(found.fd, found.stat, key)
+        yield State(parent, versioning, found, current, entries)
     finally:
+        if parent is not None and parent.owned:
+            os.close(parent.fd)
         if found is not None:
             changes.files.append(found)
 
@@ -214,11 +228,11 @@ def _publish(
     with locked_state(bucket, key, where, changes) as state:
         condition.check(state.current)
         found, record = state.found, _restamp(bucket, stage, key, record, state)
-        garbage = [] if state.archives else state.garbage(bucket, key)
+        garbage = [] if state.archives else state.garbage
         shadowed = links.is_followed_directory(bucket, where)
         bucket.metadata.settle(stage.fd, key, record)
         try:
-            with tree.make_parent(bucket.fd, where, changes.directories) as parent:
+            with state.place_for(bucket, where, changes) as parent:
                 changes.note(parent)  # first, for it may find no descriptor free: nothing may fail behind the rename
                 keep_current(bucket, state, where, parent, changes)
                 changes.check_lease()

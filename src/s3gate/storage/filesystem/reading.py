@@ -20,33 +20,61 @@ from s3gate.storage.filesystem.syscalls import open_beneath
 from s3gate.storage.filesystem.tree import Found
 from s3gate.storage.versions import no_such_key, no_such_version, not_for_delete_markers
 
-__all__ = ["all_versions", "current_record", "open_live", "open_one", "open_reader", "read_record"]
+__all__ = ["all_versions", "current_record", "open_live", "open_locked", "open_one", "open_reader", "read_record"]
 
 _ATTEMPTS = 32  # how often an object may be replaced while its record is looked for
 
 Opened = tuple[Found, ObjectRecord]
 
 
-def open_live(bucket: BucketDirectory, key: bytes, where: Place, *, locked: bool = False) -> Opened | None:
+def open_live(bucket: BucketDirectory, key: bytes, where: Place) -> Opened | None:
     """The plain file of a key with its record, or None; whoever asked closes it.
 
     A record file that vanishes meanwhile means that the object was replaced: look again.
     """
     for _ in range(_ATTEMPTS):
-        found = tree.find(bucket.fd, where, locked=locked) or _find_linked(bucket, where)
+        found = tree.find(bucket.fd, where) or _find_linked(bucket, where)
         if found is None:
             return None
         try:
             if not found.target:
                 return found, bucket.metadata.read(found.fd, found.stat, key)
-            record = bucket.metadata.read(found.fd, found.stat, key_of(found.target) or key)
-            return found, replace(record, version_id=NULL_VERSION, sequence=0)
+            return found, _record_behind(bucket, found, key)
         except FileNotFoundError:
             os.close(found.fd)
         except BaseException:
             os.close(found.fd)
             raise
-    raise S3Error("InternalError", "The record of the object cannot be found")
+    raise _unfindable()
+
+
+def open_locked(bucket: BucketDirectory, key: bytes, where: Place, parent: int | None) -> Opened | None:
+    """The same for who has the key locked, and the open directory that holds it; `found.garbage` is told too."""
+    for _ in range(_ATTEMPTS):
+        found = (tree.find_in(parent, where) if parent is not None else None) or _find_linked(bucket, where)
+        if found is None:
+            return None
+        try:
+            if found.target:
+                return found, _record_behind(bucket, found, key)
+            record, found.garbage = bucket.metadata.read_with_garbage(found.fd, found.stat, key)
+            return found, record
+        except FileNotFoundError:
+            os.close(found.fd)  # another program has replaced it in this instant
+        except BaseException:
+            os.close(found.fd)
+            raise
+    raise _unfindable()
+
+
+def _unfindable() -> S3Error:
+    return S3Error("InternalError", "The record of the object cannot be found")
+
+
+def _record_behind(bucket: BucketDirectory, found: Found, key: bytes) -> ObjectRecord:
+    """The record of the object that a link leads to, as that of the link."""
+    record = bucket.metadata.read(found.fd, found.stat, key_of(found.target) or key)
+    return replace(record, version_id=NULL_VERSION, sequence=0)
 
 
 def _find_linked(bucket: BucketDirectory, where: Place) -> Found | None:

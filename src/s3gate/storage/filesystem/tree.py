@@ -25,6 +25,8 @@ __all__ = [
     "Found",
     "convert",
     "find",
+    "find_in",
+    "look_parent",
     "make_parent",
     "obstacle",
     "open_parent",
@@ -48,12 +50,14 @@ class Found(msgspec.Struct):
     """An open object. `shadow` tells under which of its two names it was found. Whoever holds it closes `fd`.
 
     `target` is set where its name is a link: the path of the file that it leads to, which is another key's object.
+    `garbage` is what holds nothing once this file is gone, paths below the bucket; known to who holds the key's lock.
     """
 
     fd: int
     stat: os.stat_result
     shadow: bool
     target: bytes = b""
+    garbage: list[bytes] = []
 
 
 class Directory(msgspec.Struct):
@@ -85,21 +89,36 @@ def open_regular(bucket_fd: int, path: bytes) -> tuple[int, os.stat_result] | No
     return None
 
 
-def find(bucket_fd: int, where: Place, *, locked: bool = False) -> Found | None:
+def find(bucket_fd: int, where: Place) -> Found | None:
     """Open the object that stands at a place, or None.
 
     Two rounds, because a conversion between `a` and `a/b` moves the object from one name to the other while nobody
-    holds a lock against readers: a look at both names can miss it once, never twice. One is enough for who has the key
-    `locked`.
+    holds a lock against readers: a look at both names can miss it once, never twice.
     """
-    for _ in range(1 if locked else 2):
-        opened = open_regular(bucket_fd, where.path)
-        if opened is not None:
-            return Found(opened[0], opened[1], False)
-        opened = open_regular(bucket_fd, where.shadow_path)
-        if opened is not None:
-            return Found(opened[0], opened[1], True)
-    return None
+    return _find(bucket_fd, where.path, where.shadow_path) or _find(bucket_fd, where.path, where.shadow_path)
+
+
+def find_in(parent_fd: int, where: Place) -> Found | None:
+    """The same in the open directory that holds the place, for who has the key locked: one round is enough."""
+    return _find(parent_fd, where.name, where.shadow)
+
+
+def _find(directory: int, name: bytes, shadow: bytes) -> Found | None:
+    opened = open_regular(directory, name)
+    if opened is not None:
+        return Found(opened[0], opened[1], False)
+    opened = open_regular(directory, shadow)
+    return None if opened is None else Found(opened[0], opened[1], True)
+
+
+def look_parent(bucket_fd: int, where: Place) -> Directory | None:
+    """The directory that holds a place, or None where there is none that could: also where a link is on the way."""
+    try:
+        return open_parent(bucket_fd, where)
+    except OSError as error:
+        if error.errno in _NOT_HERE:
+            return None
+        raise
 
 
 def open_parent(bucket_fd: int, where: Place) -> Directory | None:

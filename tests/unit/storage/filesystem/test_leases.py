@@ -72,6 +72,7 @@ def stopped(backend, root, monkeypatch) -> Callable[[Callable[[Any, Bucket], Awa
             return stop
 
         monkeypatch.setattr(reading, "open_live", stopping(reading.open_live))
+        monkeypatch.setattr(reading, "open_locked", stopping(reading.open_locked))
         return happened
 
     return arm
