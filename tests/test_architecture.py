@@ -26,8 +26,11 @@ LAYERS = {
     "s3gate.durable": {"s3gate.core"},
     "s3gate.xml": {"s3gate.core"},
     "s3gate.identity": {"s3gate.core", "s3gate.durable"},
-    "s3gate.settings": {"s3gate.core", "s3gate.identity"},
-    "s3gate.config": {"s3gate.core", "s3gate.identity", "s3gate.settings"},
+    "s3gate.telemetry": {"s3gate", "s3gate.core"},
+    "s3gate.setting_types": {"s3gate.core", "s3gate.identity"},
+    "s3gate.settings": {"s3gate.core", "s3gate.identity", "s3gate.setting_types"},
+    "s3gate.setting_hints": {"s3gate.settings"},
+    "s3gate.config": {"s3gate.core", "s3gate.identity", "s3gate.setting_hints", "s3gate.settings"},
     "s3gate.auth": {"s3gate.core", "s3gate.xml", "s3gate.identity"},
     "s3gate.access": {"s3gate.core", "s3gate.xml", "s3gate.identity"},
     "s3gate.storage.backend": {"s3gate.core"},
@@ -47,10 +50,13 @@ LAYERS["s3gate.server"] = {
     "s3gate",
     "s3gate.jobs",
     "s3gate.operations",
+    "s3gate.setting_hints",
     "s3gate.settings",
+    "s3gate.telemetry",
 }
 LAYERS["s3gate.bootstrap"] = {*LAYERS["s3gate.server"], "s3gate.server", "s3gate.config", "s3gate.storage"}
-LAYERS["s3gate.cli"] = {*LAYERS["s3gate.bootstrap"], "s3gate.bootstrap", "s3gate.durable"}
+LAYERS["s3gate.sidecar"] = {*LAYERS["s3gate.bootstrap"], "s3gate.bootstrap", "s3gate.durable"}
+LAYERS["s3gate.cli"] = {*LAYERS["s3gate.sidecar"], "s3gate.sidecar"}
 LAYERS["s3gate.__main__"] = {"s3gate.cli"}
 
 each_module = pytest.mark.parametrize("name", MODULES)

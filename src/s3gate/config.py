@@ -1,8 +1,9 @@
 """The settings from where they are given: the command line, else the environment, else the TOML file, else a default.
 
 Environment variables are S3GATE_ and the setting's name in capitals; lists are separated by commas; an empty variable
-counts as not set. The TOML file has the settings at its top or in [s3gate]; [s3_gateway] takes Curvine's names, and
-[gateway] takes those of Lambda's storagecli.
+counts as not set. RUST_LOG sets the log level where nothing else does. The TOML file has the settings at its top or in
+[s3gate]; [s3_gateway] takes Curvine's names, and [gateway] takes those of Lambda's storagecli; what else is in such a
+file for those programs is left to them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from typing import Any
 import tomli
 from pydantic import ValidationError
 
-from s3gate.settings import Settings, flags_of
+from s3gate.core.log_levels import from_rust
+from s3gate.setting_hints import flags_of
+from s3gate.settings import Settings
 
 __all__ = ["ENV_PREFIX", "ROOT_VARIABLES", "ConfigError", "Settings", "load_settings"]
 
@@ -32,25 +35,30 @@ ROOT_VARIABLES = (
     ("ROOT_ACCESS_KEY", "ROOT_SECRET_KEY"),
 )
 _ROOT = ("root_access_key", "root_secret_key")
-_LISTS = ("domains", "credentials", "create_buckets")
+_LISTS = ("domains", "credentials", "create_buckets", "read_only_buckets", "trusted_proxies")
 _SECRET = ("root_secret_key", "credentials")
 
-# Sections of other gateways' files, and what their names are called here; None: theirs, and not served here.
-_SECTIONS: Mapping[str, Mapping[str, str | None]] = {
+# Sections of other gateways' files, and what their names are called here.
+_SECTIONS: Mapping[str, Mapping[str, str]] = {
     "s3_gateway": {
         "listen": "listen",
         "region": "region",
         "credentials_path": "credentials_path",
         "cache_refresh_interval_secs": "cache_refresh_interval_secs",
-        "put_temp_dir": None,
-        "put_memory_buffer_threshold": None,
-        "put_max_memory_buffer": None,
-        "get_chunk_size_mb": None,
-        "enable_distributed_auth": None,
-        "multipart_temp": None,
+        "put_temp_dir": "put_temp_dir",
+        "put_memory_buffer_threshold": "put_memory_buffer_threshold",
+        "put_max_memory_buffer": "put_max_memory_buffer",
+        "get_chunk_size_mb": "get_chunk_size_mb",
+        "enable_distributed_auth": "enable_distributed_auth",
+        "multipart_temp": "multipart_temp",
     },
     "gateway": {"address": "listen", "access_key": "root_access_key", "secret_key": "root_secret_key"},
 }
+
+
+# By such a section a file is that of another program as well, Lambda's storagecli or a cluster of Curvine: its tables
+# for other parts of it, and these names at the top of it, are left to that.
+_CLUSTER = frozenset({"cluster_id", "format_master", "format_worker", "testing"})
 
 
 class ConfigError(Exception):
@@ -92,7 +100,7 @@ def load_settings(argv_values: Mapping[str, Any], environ: Mapping[str, str], co
     given = _Given()
     for name, value in argv_values.items():
         given.put(_setting(name, Settings.model_fields), value, flags_of(name)[0])
-    sources = [_from_file(conf or _conf_of(environ)), _from_environment(environ), given]
+    sources = [_from_rust(environ), _from_file(conf or _conf_of(environ)), _from_environment(environ), given]
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for source in sources:
@@ -143,6 +151,15 @@ def _from_environment(environ: Mapping[str, str]) -> _Given:
     return given
 
 
+def _from_rust(environ: Mapping[str, str]) -> _Given:
+    """The level that RUST_LOG asks for: it may be meant for other programs, so it counts less than all else."""
+    given = _Given()
+    levels = from_rust(environ.get("RUST_LOG", ""))
+    if levels:
+        given.put("log_level", levels, "RUST_LOG")
+    return given
+
+
 def _split(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
@@ -157,6 +174,8 @@ def _from_file(conf: Path | None) -> _Given:
         raise ConfigError(f"Cannot read the configuration file {conf}: {error.strerror or error}.") from error
     except (UnicodeDecodeError, tomli.TOMLDecodeError) as error:
         raise ConfigError(f"The configuration file {conf} is not TOML: {error}.") from error
+    if not tables.keys().isdisjoint(_SECTIONS):
+        tables = {name: value for name, value in tables.items() if not _is_of_others(name, value)}
     own = tables.pop("s3gate", {})
     others = {section: tables.pop(section) for section in _SECTIONS if section in tables}
     for section, table in {"s3gate": own, **others}.items():
@@ -171,18 +190,20 @@ def _from_file(conf: Path | None) -> _Given:
     return given
 
 
+def _is_of_others(name: str, value: object) -> bool:
+    return name in _CLUSTER or (name not in ("s3gate", *_SECTIONS) and _is_table(value))
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and value != [] and all(map(_is_table, value)))
+
+
 def _from_foreign(given: _Given, section: str, table: Mapping[str, Any], conf: str) -> None:
     """Take the settings of another gateway's section."""
     names = _SECTIONS[section]
     for theirs, value in table.items():
         origin = f"{conf}: {section}.{theirs}"
-        ours = names[_setting(theirs, names, origin)]
-        if ours is None:
-            raise ConfigError(
-                f"{origin} is a setting of Curvine's gateway that s3gate does not have: "
-                "remove it. docs/configuration.md says what takes its place."
-            )
-        given.put(ours, value, origin)
+        given.put(names[_setting(theirs, names, origin)], value, origin)
 
 
 def _faults(error: ValidationError, origins: Mapping[str, str]) -> Iterable[str]:

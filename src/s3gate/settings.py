@@ -3,102 +3,39 @@
 from __future__ import annotations
 
 import os
-import re
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from s3gate.core.names import bucket_name_fault
-from s3gate.identity.keys import access_key_fault, secret_key_fault, split_pair
+from s3gate.core.addresses import Address, UnixAddress, parse_listen
+from s3gate.core.names import RESERVED, bucket_name_fault
+from s3gate.core.upload_memory import batch_size, batches_ahead
+from s3gate.identity.keys import split_pair
 from s3gate.identity.model import Credential
+from s3gate.setting_types import (
+    AccessKey,
+    BucketPattern,
+    ChunkSize,
+    Domain,
+    Endpoint,
+    FilePath,
+    Levels,
+    Listen,
+    Pair,
+    PathPrefix,
+    Peer,
+    Region,
+    SecretKey,
+)
 
-__all__ = ["Address", "Settings", "flags_of", "parse_address"]
+__all__ = ["Settings"]
 
-_PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
-_REGION = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-_DOMAIN = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
 _MAX_WORKERS = 8
 
 
-class Address(NamedTuple):
-    """Where to listen: a host name or IP address without brackets, and a port (0: any that is free)."""
-
-    host: str
-    port: int
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def parse_address(text: str) -> Address:
-    """`host:port`, `[v6]:port` or `:port` (all addresses of this machine), else ValueError."""
-    host, colon, port = text.strip().rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if bracketed:
-        host = host[1:-1]
-    valid_host = (":" in host) == bracketed and not set(host) & set("[]/@ ")
-    if not (colon and valid_host and port.isascii() and port.isdigit() and int(port[:6]) <= 65535):
-        raise ValueError("an address is HOST:PORT, [IPV6]:PORT or :PORT, as in 127.0.0.1:9900")
-    return Address(host or "0.0.0.0", int(port))  # noqa: S104  # a gateway is there to be reached
-
-
-def _listen(text: str) -> str:
-    return str(parse_address(text))
-
-
-def _path(text: str) -> str:
-    if not text or "\0" in text:
-        raise ValueError("a path has at least one character, and no NUL")
-    return os.path.expanduser(text)
-
-
-def _region(text: str) -> str:
-    if not _REGION.fullmatch(text):
-        raise ValueError("a region has 1 to 64 letters, digits, '-' or '_'")
-    return text
-
-
-def _prefix(text: str) -> str:
-    text = text.rstrip("/")
-    if not _PREFIX.fullmatch(text):
-        raise ValueError("a path prefix begins with '/' and has letters, digits, '.', '_', '~' or '-', as in /s3")
-    return text
-
-
-def _domain(text: str) -> str:
-    text = text.lower()
-    if not _DOMAIN.fullmatch(text):
-        raise ValueError(f"{text!r} is not a domain name; give it without '*.', port or scheme, as in s3.example.com")
-    return text
-
-
-def _pair(secret: SecretStr) -> SecretStr:
-    split_pair(secret.get_secret_value())
-    return secret
-
-
-def _access_key(text: str) -> str:
-    fault = access_key_fault(text)
-    if fault is not None:
-        raise ValueError(fault)
-    return text
-
-
-def _secret_key(secret: SecretStr) -> SecretStr:
-    fault = secret_key_fault(secret.get_secret_value())
-    if fault is not None:
-        raise ValueError(fault)
-    return secret
-
-
 def _setting(default: Any, description: str, **hints: str) -> Any:
-    """A field of Settings. Hints: `flag` (of the command line), `off` (the flag for false), `metavar`."""
+    """A field of Settings. Hints: `flag` (of the command line), `off` (for false), `metavar`, `repeat`, `live`."""
     return Field(default, description=description, json_schema_extra=dict(hints))
-
-
-FilePath = Annotated[str, AfterValidator(_path)]
-Domain = Annotated[str, AfterValidator(_domain)]
-Pair = Annotated[SecretStr, AfterValidator(_pair)]
 
 
 class Settings(BaseModel):
@@ -111,13 +48,20 @@ class Settings(BaseModel):
         "The directory that is served: each directory in it is a bucket. Made when it is missing.",
         flag="DIR",
     )
-    listen: Annotated[str, AfterValidator(_listen)] = _setting(
+    listen: Listen = _setting(
         "0.0.0.0:9900",
-        "Where to listen: `HOST:PORT`, `[IPV6]:PORT` or `:PORT`. Port 0 takes any free port.",
+        "Where to listen: `HOST:PORT`, `[IPV6]:PORT`, `:PORT` or `unix:/PATH`, or several, separated by commas. "
+        "Port 0 takes any free port. A Unix socket speaks plain HTTP.",
         metavar="HOST:PORT",
+        repeat="yes",
     )
-    region: Annotated[str, AfterValidator(_region)] = _setting(
-        "us-east-1", "The region that requests are signed for and that buckets are in."
+    region: Region = _setting("us-east-1", "The region that requests are signed for and that buckets are in.")
+    check_region: bool = _setting(
+        True,
+        "Refuse requests that are signed for another region, and buckets that are to be made in one. Off: the regions "
+        "that clients send are ignored, and every bucket is in the gateway's own.",
+        off="--no-check-region",
+        live="yes",
     )
     workers: Annotated[int, Field(ge=0, le=256)] = _setting(
         0, f"Worker processes. 0 is one for each core that is available, at most {_MAX_WORKERS}.", metavar="N"
@@ -127,39 +71,78 @@ class Settings(BaseModel):
         "Domains whose sub-domains are buckets: virtual-host style, `bucket.DOMAIN`. Path style works on every host.",
         flag="--domain",
         metavar="D",
+        live="yes",
     )
-    path_prefix: Annotated[str, AfterValidator(_prefix)] = _setting(
-        "", "A path before all buckets, as `/s3` for `http://host:port/s3/bucket/key`. Empty: none.", metavar="/PATH"
+    path_prefix: PathPrefix = _setting(
+        "",
+        "A path before all buckets, as `/s3` for `http://host:port/s3/bucket/key`. Empty: none.",
+        metavar="/PATH",
+        live="yes",
     )
     tls_cert: FilePath | None = _setting(
-        None, "Certificate chain as a PEM file. With `tls_key` the gateway speaks HTTPS.", metavar="FILE"
+        None, "Certificate chain as a PEM file. With `tls_key` the gateway speaks HTTPS.", metavar="FILE", live="yes"
     )
     tls_key: FilePath | None = _setting(
-        None, "Private key of the certificate as a PEM file, not encrypted.", metavar="FILE"
+        None, "Private key of the certificate as a PEM file, not encrypted.", metavar="FILE", live="yes"
     )
-    root_access_key: Annotated[str, AfterValidator(_access_key)] | None = _setting(
-        None, "Access key of the administrator (policy `admin`).", metavar="AK"
+    root_access_key: AccessKey | None = _setting(
+        None, "Access key of the administrator (policy `admin`).", metavar="AK", live="yes"
     )
-    root_secret_key: Annotated[SecretStr, AfterValidator(_secret_key)] | None = _setting(
-        None, "Secret key of the administrator.", metavar="SK"
-    )
+    root_secret_key: SecretKey | None = _setting(None, "Secret key of the administrator.", metavar="SK", live="yes")
     credentials: tuple[Pair, ...] = _setting(
         (), "Further credentials, each `ACCESS_KEY:SECRET_KEY` (policy `readwrite`).", flag="--credential",
         metavar="AK:SK",
+        live="yes",
     )  # fmt: skip
+    enable_distributed_auth: bool = _setting(
+        False,
+        "Keep the file of credentials in the data directory, for all gateways that serve it. No request reaches it.",
+        off="--no-enable-distributed-auth",
+    )
     credentials_path: FilePath = Field(
         "~/.s3gate/credentials.jsonl",
-        description="The file of credentials, one JSON record a line. `s3gate credential` changes it.",
+        description="The file of credentials, one JSON record a line. `s3gate credential` changes it. With "
+        "`enable_distributed_auth` a path below `.s3gate` in the data directory, `credentials.jsonl` unless it is set.",
         json_schema_extra={"metavar": "FILE"},
         validate_default=True,
     )
     cache_refresh_interval_secs: Annotated[int, Field(ge=1, le=86400)] = _setting(
         30, "Seconds between two looks at the credentials file for changes. SIGHUP has it read at once.", metavar="S"
     )
+    rate_limit: Annotated[int, Field(ge=0, le=1_000_000)] = _setting(
+        0,
+        "Requests a second that the gateway takes in all, with a burst of one second's worth; what comes beyond gets "
+        "SlowDown, which clients try again. 0: no limit.",
+        metavar="N",
+        live="yes",
+    )
+    rate_limit_per_key: Annotated[int, Field(ge=0, le=1_000_000)] = _setting(
+        0,
+        "The same for each access key; requests without one are counted together.",
+        metavar="N",
+        live="yes",
+    )
+    trusted_proxies: tuple[Peer, ...] = _setting(
+        (),
+        "Proxies in front of the gateway that are believed who the client is (`X-Forwarded-For`, `X-Forwarded-Proto`), "
+        "for logs and addresses in answers: addresses, networks as `10.0.0.0/8`, or `unix`, whoever connects to a "
+        "socket file.",
+        flag="--trusted-proxy",
+        metavar="NET",
+        live="yes",
+    )
     no_auth: bool = _setting(
-        False, "Let anybody do anything without credentials. For tests and closed networks.", off="--auth"
+        False, "Let anybody do anything without credentials. For tests and closed networks.", off="--auth", live="yes"
     )
     read_only: bool = _setting(False, "Refuse every request that would change something.", off="--no-read-only")
+    read_only_buckets: tuple[BucketPattern, ...] = _setting(
+        (),
+        "Buckets in which every request is refused that would change something, each a name, or a pattern of names in "
+        "which `*` is any text and `?` a character. They are neither made nor removed by requests.",
+        flag="--read-only-bucket",
+        metavar="B",
+        live="yes",
+    )
     durability: Literal["full", "data", "none"] = _setting(
         "full",
         "What a write that was answered survives. `full`: a loss of power; file and directory are synced. "
@@ -169,7 +152,9 @@ class Settings(BaseModel):
         (), "Buckets to make at start where they are missing.", flag="--create-bucket", metavar="B"
     )
     bucket_names: Literal["strict", "relaxed"] = _setting(
-        "strict", "Names that new buckets may have: S3's rules, or 3 to 255 letters, digits, `.`, `_` and `-`."
+        "strict",
+        "Names that new buckets may have: S3's rules, or 3 to 255 letters, digits, `.`, `_` and `-`.",
+        live="yes",
     )
     metadata: Literal["auto", "xattr", "sidecar"] = _setting(
         "auto",
@@ -197,6 +182,7 @@ class Settings(BaseModel):
         "What the ETag of a new object is made of. `md5`: as in S3; it bounds the speed of a large upload. `xxhash`: "
         "XXH3 of 128 bits, with a dash, so that no client takes it for an MD5. `none`: random, new with each write. "
         "The checksums that clients ask for, Content-MD5 and signed payloads are verified in any case.",
+        live="yes",
     )
     join_answers: bool = _setting(
         True,
@@ -216,6 +202,37 @@ class Settings(BaseModel):
         "off, one step follows the other.",
         off="--no-overlap-uploads",
     )
+    put_memory_buffer_threshold: Annotated[int, Field(ge=64 << 10, le=1 << 30)] = _setting(
+        1 << 20,
+        "Bytes of an upload that are gathered in memory before they go to disk. What is smaller goes there once it is "
+        "whole, unless its client pauses for a second.",
+        metavar="BYTES",
+        live="yes",
+    )
+    put_max_memory_buffer: Annotated[int, Field(ge=4 << 20, le=1 << 34)] = _setting(
+        16 << 20,
+        "Bytes of memory that one upload takes at most, of whatever size it is. It also bounds "
+        "`put_memory_buffer_threshold`.",
+        metavar="BYTES",
+        live="yes",
+    )
+    put_temp_dir: FilePath | None = _setting(
+        None,
+        "A directory in which uploads are received, made when it is missing. What has come whole and intact moves to "
+        "its bucket; from another filesystem it is copied. Not set: uploads are received beside the data.",
+        metavar="DIR",
+    )
+    multipart_temp: FilePath | None = _setting(
+        None,
+        "The same for the parts of multipart uploads. Parts that have come whole lie with the bucket's data, where all "
+        "gateways that serve it have them. Not set: `put_temp_dir`.",
+        metavar="DIR",
+    )
+    get_chunk_size_mb: ChunkSize = _setting(
+        1.0,
+        "The pieces, in MiB, in which a large object is read and sent, with other requests in between: 0.5, 1 or 2.",
+        metavar="MB",
+    )
     upload_parts: Literal["auto", "in-place", "separate"] = _setting(
         "auto",
         "Where the parts of a multipart upload are written. `in-place`: at their offsets in one file, which becomes "
@@ -233,13 +250,64 @@ class Settings(BaseModel):
         metavar="N",
     )  # fmt: skip
     grace_secs: Annotated[int, Field(ge=0, le=3600)] = _setting(
-        30, "Seconds that requests under way have to finish when the gateway is stopped.", metavar="S"
+        30, "Seconds that requests under way have to finish when the gateway is stopped.", metavar="S", live="yes"
     )
     keep_alive_secs: Annotated[int, Field(ge=1, le=3600)] = _setting(
-        75, "Seconds that an idle connection is kept open.", metavar="S"
+        75, "Seconds that an idle connection is kept open.", metavar="S", live="yes"
     )
-    log_level: Literal["error", "warning", "info", "debug", "trace"] = _setting(
-        "info", "The least severe messages that are logged, on stderr."
+    log_level: Levels = _setting(
+        "info",
+        "The least severe messages that are logged: error, warning, info, debug or trace. Levels of single modules may "
+        "follow, separated by commas, as in `info,s3gate.auth=debug`.",
+        metavar="LEVELS",
+        repeat="yes",
+        live="yes",
+    )
+    metrics: Literal["off", "loopback", "on"] = _setting(
+        "loopback",
+        "Who may read `/metrics`, without credentials. `loopback`: programs of this machine, where no proxy stands "
+        "between. `on`: everybody who reaches the gateway. `off`: nobody, and nothing is counted.",
+    )
+    metrics_scan_interval_secs: Annotated[int, Field(ge=0, le=604800)] = _setting(
+        3600,
+        "Seconds between two looks through all buckets for how much they hold, which `/metrics` shows. 0: never.",
+        metavar="S",
+    )
+    metrics_buckets: Annotated[int, Field(ge=0, le=10000)] = _setting(
+        100,
+        "How many buckets, the largest ones, `/metrics` shows each by itself. The others are added up.",
+        metavar="N",
+    )
+    access_log: FilePath | None = _setting(
+        None,
+        "A file to which a line is appended for each request, opened anew on SIGHUP; `-` is the standard output. Not "
+        "set: none.",
+        metavar="FILE",
+    )
+    access_log_format: Literal["json", "aws"] = _setting(
+        "json", "The form of its lines: JSON objects, or that of AWS's server access logs."
+    )
+    audit_log: FilePath | None = _setting(
+        None, "The same for requests that were denied: who, what, from where and why, as JSON objects.", metavar="FILE"
+    )
+    traces: Endpoint | None = _setting(
+        None,
+        "The OTLP endpoint (HTTP) to which a span is sent for each request. Needs `pip install 's3gate[otel]'`. Not "
+        "set: none.",
+        metavar="URL",
+    )
+    run_dir: FilePath = Field(
+        "~/.s3gate/run",
+        description="Where `s3gate start` keeps note of the gateways it starts, a file for each address, with the log "
+        "file of each.",
+        json_schema_extra={"metavar": "DIR"},
+        validate_default=True,
+    )
+    log_file: FilePath | None = _setting(
+        None,
+        "A file to which messages are appended instead of stderr, opened anew on SIGHUP. Not set: stderr, or with "
+        "`s3gate start` a file in `run_dir`.",
+        metavar="FILE",
     )
 
     @model_validator(mode="after")
@@ -249,6 +317,14 @@ class Settings(BaseModel):
             raise ValueError("tls_cert and tls_key belong together: set both, or neither")
         if (self.root_access_key is None) != (self.root_secret_key is None):
             raise ValueError("root_access_key and root_secret_key belong together: set both, or neither")
+        if self.upload_parts == "in-place" and (self.multipart_temp or self.put_temp_dir):
+            raise ValueError(
+                "upload_parts: parts that are received elsewhere are not written in their places: unset it"
+            )
+        if self.enable_distributed_auth and ".." in self.credentials_path.split("/"):
+            raise ValueError(
+                "credentials_path: with enable_distributed_auth it is a path below .s3gate: leave '..' out"
+            )
         for name in self.create_buckets:
             fault = bucket_name_fault(name, relaxed=self.bucket_names == "relaxed")
             if fault is not None:
@@ -260,9 +336,32 @@ class Settings(BaseModel):
         return self
 
     @property
-    def address(self) -> Address:
+    def addresses(self) -> tuple[Address | UnixAddress, ...]:
         """`listen`, taken apart."""
-        return parse_address(self.listen)
+        return parse_listen(self.listen)
+
+    @property
+    def credentials_file(self) -> str:
+        """Where the file of credentials is."""
+        if not self.enable_distributed_auth:
+            return self.credentials_path
+        below = self.credentials_path if "credentials_path" in self.model_fields_set else "credentials.jsonl"
+        return os.path.join(self.data_dir, RESERVED, os.path.normpath(below).lstrip("/"))
+
+    @property
+    def chunk_bytes(self) -> int:
+        """`get_chunk_size_mb` in bytes."""
+        return int(self.get_chunk_size_mb * (1 << 20))
+
+    @property
+    def batch_bytes(self) -> int:
+        """How much of an upload is gathered in memory."""
+        return batch_size(self.put_memory_buffer_threshold, self.put_max_memory_buffer)
+
+    @property
+    def batches_ahead(self) -> int:
+        """How many such batches may be on their way into the store while the next one is gathered."""
+        return batches_ahead(self.batch_bytes, self.put_max_memory_buffer)
 
     @property
     def worker_count(self) -> int:
@@ -280,10 +379,3 @@ class Settings(BaseModel):
             access_key, secret_key = split_pair(pair.get_secret_value())
             found.append(Credential(access_key, secret_key, description="from the configuration"))
         return tuple(found)
-
-
-def flags_of(name: str) -> tuple[str, str]:
-    """The command-line flags of a setting: the one that gives it, and for a boolean the one that says false or ""."""
-    hints = Settings.model_fields[name].json_schema_extra
-    texts = {key: str(value) for key, value in hints.items()} if isinstance(hints, dict) else {}
-    return texts.get("flag", f"--{name.replace('_', '-')}"), texts.get("off", "")

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,7 +41,7 @@ class Credentials:
         self.refreshed += 1
         return False
 
-    def reload(self) -> bool:
+    def reload(self, extra: Sequence[Credential] | None = None) -> bool:
         self.reloaded += 1
         return True
 
@@ -150,16 +150,16 @@ def ask_once(gateway: Gateway, method: str, path: str, *args: Any, bucket: str =
 
 
 @contextlib.contextmanager
-def served(app: App, *, fast: bool = FAST) -> Iterator[tuple[str, int]]:
+def served(app: App, *, fast: bool = FAST, protocol: type[asyncio.Protocol] | None = None) -> Iterator[tuple[str, int]]:
     """Serve an application on a socket of this machine while the block runs; gives host and port.
 
-    `fast`: with the ways of the protocol for large bodies.
+    `fast`: with the ways of the protocol for large bodies, unless another `protocol` is given.
     """
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http=protocol_class(zero_copy=fast, pieces=fast, whole=fast),
+        http=protocol or protocol_class(zero_copy=fast, pieces=fast, whole=fast),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -22,7 +22,7 @@ from botocore.config import Config
 
 from support.fast_paths import fast_path_flags
 
-__all__ = ["ACCESS_KEY", "REGION", "SECRET_KEY", "Gateway"]
+__all__ = ["ACCESS_KEY", "REGION", "SECRET_KEY", "Gateway", "free_port"]
 
 ACCESS_KEY = "AKIDEXAMPLEOFTESTS01"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
@@ -70,7 +70,7 @@ class Gateway:
         self._scratch = tempfile.TemporaryDirectory(prefix="s3gate-test-")
         self.home = Path(self._scratch.name)
         self._log_path = self.home / "gateway.log"
-        self.port = _free_port()
+        self.port = free_port()
         with self._log_path.open("wb") as log:
             self._process = subprocess.Popen(
                 self.command(),
@@ -195,6 +195,10 @@ class Gateway:
         assert status == 0, f"the gateway ended with status {status} on SIGTERM:\n{self.log}"
         assert "Traceback (most recent call last)" not in self.log, f"the gateway failed inside:\n{self.log}"
 
+    def forget(self) -> None:
+        """The process has been killed: it is not stopped any more."""
+        self._kill()
+
     def _wait_until_serving(self) -> None:
         assert self._process is not None
         trust = ssl.create_default_context(cafile=self.tls[0]) if self.tls else None
@@ -227,7 +231,8 @@ def _clean_environ() -> dict[str, str]:
     }
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of the loopback that nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

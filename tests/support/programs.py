@@ -13,8 +13,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 VENVS = REPOSITORY / ".venvs"
 
 
-def find_program(name: str, directory: Path | None = None) -> str:
-    """The program's path: from `directory`, else from PATH. A client that is missing fails the test."""
+def find_program(name: str, directory: Path | str | None = None) -> str:
+    """The path of a program: from `directory`, or several as PATH has them, else from PATH. None there is a failure."""
     found = shutil.which(name, path=str(directory) if directory else None)
     assert found, f"{name} is not installed in {directory or 'PATH'}: run `make clients`"
     return found

@@ -23,6 +23,9 @@ ALICE = Owner("a" * 64, "alice")
 BOB = Owner("b" * 64, "bob")
 REGION = "eu-central-1"
 
+# A directory on a filesystem in memory, which every Linux has.
+MEMORY = "/dev/shm"  # noqa: S108  # files there have no names
+
 # Gives one more backend for one and the same store, as another process would have it.
 Store = Callable[[], Backend]
 
@@ -57,6 +60,8 @@ UPLOAD_STORES = {
     **STORES,
     "filesystem-xattr-separate": filesystem_store("xattr", upload_parts="separate"),
     "filesystem-sidecar-separate": filesystem_store("sidecar", upload_parts="separate"),
+    # Whatever is written comes from another filesystem.
+    "filesystem-received": filesystem_store("xattr", upload_parts="auto", receive_in=(MEMORY, MEMORY)),
 }
 
 

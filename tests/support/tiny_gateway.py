@@ -27,7 +27,7 @@ class TinyApp:
     def __init__(self) -> None:
         self.reloads = 0
 
-    def reload(self) -> None:
+    def reload(self, settings: Settings) -> None:
         self.reloads += 1
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -74,8 +74,8 @@ def make_app(_settings: Settings, _worker: int) -> TinyApp:
 def main() -> int:
     settings = load_settings(dict(argument.split("=", 1) for argument in sys.argv[1:]), {}, None)
     configure_logging(settings.log_level)
-    listeners = sockets.bind(settings.address, settings.worker_count)
-    port = listeners[0].getsockname()[1]
+    listeners = sockets.bind_all(settings.addresses, settings.worker_count)
+    port = listeners[0][0].getsockname()[1]
     return supervisor.run(
         settings,
         listeners,

@@ -100,6 +100,6 @@ def test_files_of_other_programs_are_hashed_by_a_gateway_that_is_told_so_and_may
 ) -> None:
     with_gateway: list[Any] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("s3gate.bootstrap.create_app", with_gateway.append)
+        patch.setattr("s3gate.bootstrap.create_app", lambda gateway, _: with_gateway.append(gateway))
         make_app(settings(tmp_path, **values), 0)
     assert with_gateway[0].hashes_foreign_files is expected

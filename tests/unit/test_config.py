@@ -12,6 +12,7 @@ VALUES = {
     "data_dir": ("/srv/s3", "/srv/s3"),
     "listen": ("127.0.0.1:1", "127.0.0.1:1"),
     "region": ("eu-west-1", "eu-west-1"),
+    "check_region": ("false", False),
     "workers": ("3", 3),
     "domains": ("a.example, b.example,", ("a.example", "b.example")),
     "path_prefix": ("/s3", "/s3"),
@@ -20,10 +21,15 @@ VALUES = {
     "root_access_key": ("admin", "admin"),
     "root_secret_key": ("admin-secret", "admin-secret"),
     "credentials": ("key1:secret-one,key2:secret-two", ("key1:secret-one", "key2:secret-two")),
+    "enable_distributed_auth": ("true", True),
     "credentials_path": ("/creds", "/creds"),
     "cache_refresh_interval_secs": ("5", 5),
+    "rate_limit": ("100", 100),
+    "rate_limit_per_key": ("10", 10),
+    "trusted_proxies": ("10.0.0.0/8,unix", ("10.0.0.0/8", "unix")),
     "no_auth": ("true", True),
     "read_only": ("1", True),
+    "read_only_buckets": ("one,*.two", ("one", "*.two")),
     "durability": ("data", "data"),
     "create_buckets": ("one,two", ("one", "two")),
     "bucket_names": ("relaxed", "relaxed"),
@@ -35,12 +41,26 @@ VALUES = {
     "join_answers": ("false", False),
     "zero_copy": ("false", False),
     "overlap_uploads": ("false", False),
+    "put_memory_buffer_threshold": ("2097152", 2 << 20),
+    "put_max_memory_buffer": ("8388608", 8 << 20),
+    "put_temp_dir": ("/scratch/put", "/scratch/put"),
+    "multipart_temp": ("/scratch/parts", "/scratch/parts"),
+    "get_chunk_size_mb": ("0.5", 0.5),
     "upload_parts": ("separate", "separate"),
     "janitor_interval_secs": ("60", 60),
     "abort_uploads_after_days": ("7", 7),
     "grace_secs": ("7", 7),
     "keep_alive_secs": ("8", 8),
-    "log_level": ("debug", "debug"),
+    "log_level": ("debug,s3gate.auth=trace", "debug,s3gate.auth=trace"),
+    "metrics": ("on", "on"),
+    "metrics_scan_interval_secs": ("60", 60),
+    "metrics_buckets": ("7", 7),
+    "access_log": ("/var/log/access.log", "/var/log/access.log"),
+    "access_log_format": ("aws", "aws"),
+    "audit_log": ("/var/log/audit.log", "/var/log/audit.log"),
+    "traces": ("http://collector:4318", "http://collector:4318"),
+    "run_dir": ("/run/s3gate", "/run/s3gate"),
+    "log_file": ("/var/log/s3gate.log", "/var/log/s3gate.log"),
 }
 
 
@@ -158,7 +178,9 @@ def test_an_unknown_variable_names_the_nearest_one():
         ('[s3gate]\nregoin = "x"', ["s3gate.regoin", "region"]),
         ("[s3-gateway]\nx = 1", ["s3-gateway", "s3_gateway"]),
         ("[s3_gateway]\nlistn = 1", ["s3_gateway.listn", "listen"]),
-        ("[s3_gateway]\nput_temp_dir = '/tmp'", ["s3_gateway.put_temp_dir", "does not have", "remove"]),
+        ("[s3_gateway]\nget_chunk_size_mb = 3", ["s3_gateway.get_chunk_size_mb", "0.5, 1, 2"]),
+        ("[s3_gateway]\nput_max_memory_buffer = 4096", ["s3_gateway.put_max_memory_buffer", "4194304"]),
+        ("[other]\nx = 1", ["other"]),
         ("[gateway]\naccess = 1", ["gateway.access", "access_key"]),
         ('region = "a"\n[s3gate]\nregion = "b"', ["s3gate.region", "twice"]),
         ('[s3gate]\nlisten = ":1"\n[gateway]\naddress = ":2"', ["gateway.address", "twice", "s3gate.listen"]),
@@ -182,11 +204,51 @@ def test_a_file_that_is_missing_or_not_utf8_is_told(tmp_path):
     assert "not TOML" in fault(path=tmp_path / "latin.toml")
 
 
-def test_the_names_of_curvines_gateway_are_taken(tmp_path):
-    text = '[s3_gateway]\nlisten = ":1"\nregion = "r"\ncredentials_path = "/c"\ncache_refresh_interval_secs = 60\n'
-    settings = load_settings({}, {}, conf(tmp_path, text))
-    found = (settings.listen, settings.region, settings.credentials_path, settings.cache_refresh_interval_secs)
-    assert found == ("0.0.0.0:1", "r", "/c", 60)
+CURVINE = """
+format_master = false
+cluster_id = "curvine"
+
+[master]
+meta_dir = "testing/meta"
+log = { level = "info", log_dir = "stdout" }
+
+[[worker.spdk_disk.targets]]
+trtype = "rdma"
+
+[s3_gateway]
+listen = "0.0.0.0:9901"
+region = "us-west-2"
+put_temp_dir = "/scratch/curvine-temp"
+put_memory_buffer_threshold = 2097152
+put_max_memory_buffer = 8388608
+get_chunk_size_mb = 0.5
+enable_distributed_auth = true
+credentials_path = "/system/auth/credentials.jsonl"
+multipart_temp = "/shared/curvine-multipart"
+cache_refresh_interval_secs = 60
+"""
+
+
+def test_a_file_of_curvines_cluster_is_taken_as_it_is(tmp_path):
+    settings = load_settings({"data_dir": "/srv/s3"}, {}, conf(tmp_path, CURVINE))
+    assert (settings.listen, settings.region, settings.cache_refresh_interval_secs) == ("0.0.0.0:9901", "us-west-2", 60)
+    assert (settings.put_temp_dir, settings.multipart_temp) == ("/scratch/curvine-temp", "/shared/curvine-multipart")
+    assert (settings.batch_bytes, settings.chunk_bytes) == (2 << 20, 512 << 10)
+    assert settings.credentials_file == "/srv/s3/.s3gate/system/auth/credentials.jsonl"
+
+
+def test_rust_log_sets_the_level_where_nothing_else_does(tmp_path):
+    environ = {"RUST_LOG": "info,hyper=trace,curvine_s3_gateway::auth=debug"}
+    assert load_settings({}, environ, None).log_level == "info,s3gate.auth=debug"
+    assert load_settings({}, environ, conf(tmp_path, 'log_level = "error"')).log_level == "error"
+    assert load_settings({}, {**environ, "S3GATE_LOG_LEVEL": "trace"}, None).log_level == "trace"
+    assert load_settings({}, {"RUST_LOG": "hyper=debug"}, None) == Settings()
+
+
+@pytest.mark.parametrize("text", ['listen = [":1", "unix:/s"]', 'listen = ":1,unix:/s"'])
+def test_several_addresses_are_a_list_or_a_text(tmp_path, text):
+    assert load_settings({}, {}, conf(tmp_path, text)).listen == "0.0.0.0:1,unix:/s"
+    assert load_settings({"listen": [":1", "unix:/s"]}, {}, None).listen == "0.0.0.0:1,unix:/s"
 
 
 def test_the_names_of_lambdas_gateway_are_taken(tmp_path):
@@ -194,6 +256,28 @@ def test_the_names_of_lambdas_gateway_are_taken(tmp_path):
     settings = load_settings({}, {}, conf(tmp_path, text))
     assert settings.listen == "127.0.0.1:9002"
     assert [(item.access_key, item.secret_key) for item in settings.fixed_credentials] == [("accesskey", "secretkey")]
+
+
+def test_the_other_tables_of_lambdas_file_are_left_to_its_own_program(tmp_path):
+    text = (
+        '[broker]\ndht_gateway_addr = "10.0.0.1:13000"\n[broker.extra]\nx = 1\n[[miner]]\ny = 2\n'
+        '[gateway]\naddress = ":9002"\n[s3gate]\nregion = "r"\n'
+    )
+    settings = load_settings({}, {}, conf(tmp_path, text))
+    assert (settings.listen, settings.region) == ("0.0.0.0:9002", "r")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ('[broker]\nx = 1\n[s3gate]\nregion = "r"', "broker"),
+        ('lisen = ":1"\n[gateway]\naddress = ":2"', "lisen is not a setting; the nearest one is listen"),
+        ('names = ["x"]\n[gateway]\naddress = ":2"', "names"),
+        ('[gateway]\naddress = ":2"\nsecret = "x"', "gateway.secret"),
+    ],
+)
+def test_what_is_no_table_of_lambdas_file_is_refused(tmp_path, text, part):
+    assert part in fault(path=conf(tmp_path, text))
 
 
 @pytest.mark.parametrize(

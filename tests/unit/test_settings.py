@@ -4,34 +4,14 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from s3gate.settings import Address, Settings, parse_address
-
-
-@pytest.mark.parametrize(
-    ("text", "host", "port"),
-    [
-        ("0.0.0.0:9900", "0.0.0.0", 9900),
-        (":80", "0.0.0.0", 80),
-        ("[::1]:0", "::1", 0),
-        ("localhost:65535", "localhost", 65535),
-    ],
-)
-def test_an_address_is_taken_apart(text, host, port):
-    assert parse_address(text) == Address(host, port)
-    assert parse_address(str(Address(host, port))) == Address(host, port)
-
-
-@pytest.mark.parametrize(
-    "text", ["", "9900", "host", "host:", "host:x", "host:65536", "host:-1", "::1:80", "[a:80", "host:²"]
-)
-def test_what_is_no_address_is_refused(text):
-    with pytest.raises(ValueError, match="HOST:PORT"):
-        parse_address(text)
+from s3gate.core.addresses import Address
+from s3gate.server.cycle import HIGH_WATER
+from s3gate.settings import Settings
 
 
 def test_the_defaults_are_those_that_are_documented_and_hold_together():
     settings = Settings()
-    assert settings.address == Address("0.0.0.0", 9900)
+    assert settings.addresses == (Address("0.0.0.0", 9900),)
     assert settings.domains == ("localhost",)
     assert settings.fixed_credentials == ()
     assert 1 <= settings.worker_count <= 8
@@ -111,3 +91,42 @@ def test_settings_do_not_change():
     settings = Settings()
     with pytest.raises(ValidationError):
         settings.region = "elsewhere"
+
+
+def test_the_file_of_credentials_of_all_gateways_is_below_the_gateways_own_directory():
+    def file_of(**more):
+        return Settings(data_dir="/srv/s3", enable_distributed_auth=True, **more).credentials_file
+
+    assert file_of() == "/srv/s3/.s3gate/credentials.jsonl"
+    assert file_of(credentials_path="/system/auth/c.jsonl") == "/srv/s3/.s3gate/system/auth/c.jsonl"
+    assert Settings(credentials_path="/system/auth/c.jsonl").credentials_file == "/system/auth/c.jsonl"
+    with pytest.raises(ValidationError, match="leave "):
+        file_of(credentials_path="../bucket/c.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("threshold", "most", "batch", "ahead"),
+    [
+        (1 << 20, 16 << 20, 1 << 20, 2),
+        (1 << 20, 4 << 20, 1 << 20, 0),
+        (16 << 20, 16 << 20, 14 << 20, 0),
+        (64 << 10, 4 << 20, 64 << 10, 1),
+        (8 << 20, 64 << 20, 8 << 20, 2),
+    ],
+)
+def test_an_upload_holds_no_more_memory_than_is_set(threshold, most, batch, ahead):
+    settings = Settings(put_memory_buffer_threshold=threshold, put_max_memory_buffer=most)
+    assert (settings.batch_bytes, settings.batches_ahead) == (batch, ahead)
+    assert (ahead + 1) * (batch + HIGH_WATER) + HIGH_WATER <= most
+
+
+def test_parts_cannot_be_received_elsewhere_and_in_their_places():
+    with pytest.raises(ValidationError, match="in their places"):
+        Settings(upload_parts="in-place", put_temp_dir="/scratch")
+
+
+@pytest.mark.parametrize("pattern", ["", "a b", "a/b", "[ab]", "ü", "x" * 256, "*\n"])
+def test_a_pattern_of_read_only_buckets_has_only_characters_of_names_and_two_more(pattern):
+    assert Settings(read_only_buckets=("master.*", "out?put_1", "*")).read_only_buckets[0] == "master.*"
+    with pytest.raises(ValidationError, match="name or pattern"):
+        Settings(read_only_buckets=("good", pattern))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,18 +21,22 @@ from s3gate.identity.store import CredentialStore
 
 __all__ = ["AuthRules", "Authenticated", "authenticate"]
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True)
 class AuthRules:
     """The settings of authentication: the region that signatures name, unless `any_region`, and the clock.
 
-    `path_prefix` (as `/s3`, or "") stands before the path of every request.
+    `path_prefix` (as `/s3`, or "") stands before the path of every request. `unverified`: nobody is asked who they
+    are; a signature, of whatever key, says nothing, and every caller is the anonymous one.
     """
 
     region: str
     now_ns: Callable[[], int] = clock.now_ns
     any_region: bool = False
     path_prefix: str = ""
+    unverified: bool = False
 
 
 class Authenticated(msgspec.Struct, frozen=True):
@@ -125,10 +130,15 @@ def authenticate(wire: Wire, credentials: CredentialStore, rules: AuthRules, *, 
     Raises S3Error with AWS's code for whatever is wrong; a request that claims no signature is the anonymous
     caller's. The body is verified by the decoder of the payload while it is read.
     """
-    verified = _verify_prefixed(wire, credentials, rules, host_bucket=host_bucket)
+    unverified = rules.unverified
+    try:
+        verified = None if unverified else _verify_prefixed(wire, credentials, rules, host_bucket=host_bucket)
+    except S3Error as error:
+        _log.debug("%s %r from %s is refused: %s: %s", wire.method, wire.raw_path, wire.peer, error.code, error.message)
+        raise
     if verified is None:
-        payload = payload_of(wire.headers, wire.headers.get(sigv4.CONTENT_HEADER, ""), None)
-        return Authenticated(ANONYMOUS, payload)
+        content = wire.headers.get(sigv4.CONTENT_HEADER, "")
+        return Authenticated(ANONYMOUS, payload_of(wire.headers, content, None, unverified=unverified))
     credential = verified.credential
-    caller = Caller(credential.owner, credential.policy, credential.access_key)
+    caller = Caller(credential.owner, credential.policy, credential.shown_key)
     return Authenticated(caller, payload_of(wire.headers, verified.content, verified.seed))

@@ -85,11 +85,12 @@ class _TrailerSection:
     signature of signed trailers, behind the end of unsigned ones. Both are read.
     """
 
-    def __init__(self, announced: frozenset[str], seed: Seed | None) -> None:
+    def __init__(self, announced: frozenset[str], seed: Seed | None, *, signed: bool) -> None:
         self._announced = announced
         self._seed = seed
         self._gap = False
-        self._verified = seed is None
+        self._has_signature = signed
+        self._verified = not signed
         self.found: dict[str, str] = {}
 
     def take(self, line: bytes, previous: str) -> bool:
@@ -99,8 +100,8 @@ class _TrailerSection:
             return self._take_blank_line()
         name, colon, value = text.partition(":")
         name, value = name.lower(), value.strip(" \t")
-        if self._seed is not None and not self._verified and name == _TRAILER_SIGNATURE:
-            self._check(self._seed, value, previous)
+        if not self._verified and name == _TRAILER_SIGNATURE:
+            self._check(value, previous)
         elif not colon or name not in self._announced or name in self.found or self._gap or self._signed:
             raise S3Error("MalformedTrailerError")
         else:
@@ -109,7 +110,7 @@ class _TrailerSection:
 
     @property
     def _signed(self) -> bool:
-        return self._seed is not None and self._verified
+        return self._has_signature and self._verified
 
     def _take_blank_line(self) -> bool:
         if self._verified:
@@ -119,7 +120,11 @@ class _TrailerSection:
         self._gap = True
         return False
 
-    def _check(self, seed: Seed, provided: str, previous: str) -> None:
+    def _check(self, provided: str, previous: str) -> None:
+        seed = self._seed
+        if seed is None:
+            self._verified = True
+            return
         lines = "".join([f"{name}:{self.found[name]}\n" for name in sorted(self.found)]).encode("latin-1")
         rest = "\n".join((seed.timestamp, seed.scope, previous, hashlib.sha256(lines).hexdigest()))
         for kind in _TRAILER_KINDS:
@@ -136,6 +141,7 @@ class ChunkedDecoder:
     Args:
         decoded_length: the bytes of the object (x-amz-decoded-content-length).
         seed: what the chunk signatures follow from, or None when chunks are not signed.
+        unverified: chunks are signed, by whomever; without `seed` the signatures are read over.
         trailers: the names announced in x-amz-trailer, or None when the body ends without trailing headers.
 
     The data of a chunk is handed on before its signature can be known; `feed` raises at the end of a chunk whose
@@ -143,13 +149,20 @@ class ChunkedDecoder:
     """
 
     def __init__(
-        self, decoded_length: int, *, seed: Seed | None = None, trailers: frozenset[str] | None = None
+        self,
+        decoded_length: int,
+        *,
+        seed: Seed | None = None,
+        unverified: bool = False,
+        trailers: frozenset[str] | None = None,
     ) -> None:
+        signed = unverified or seed is not None
         self._length = decoded_length
         self._seed = seed
-        self._trailers = None if trailers is None else _TrailerSection(trailers, seed)
+        self._trailers = None if trailers is None else _TrailerSection(trailers, seed, signed=signed)
         self._announced = trailers or frozenset()
-        self._header = _UNSIGNED_HEADER if seed is None else _SIGNED_HEADER
+        self._header = _SIGNED_HEADER if signed else _UNSIGNED_HEADER
+        self._signed = signed
         self._next = _Next.CHUNK_HEADER
         self._line = bytearray()
         self._room = MAX_CHUNK_HEADER  # bytes that the line, or the trailer section, may still have
@@ -213,7 +226,7 @@ class ChunkedDecoder:
             self._take_chunk_header(line)
         elif self._next is _Next.TRAILER and self._trailers is not None:
             if self._trailers.take(line, self._previous):
-                self._expect(_Next.NOTHING, len(_CRLF) if self._seed is None else 0)
+                self._expect(_Next.NOTHING, 0 if self._signed else len(_CRLF))
         elif line != _CRLF:
             raise _unexpected()
         elif self._next is _Next.CHUNK_END:

@@ -38,12 +38,13 @@ def _announced(headers: Mapping[str, str]) -> frozenset[str]:
     return frozenset(name for name in names if name)
 
 
-def _streaming(headers: Mapping[str, str], content: str, seed: Seed | None) -> Payload:
+def _streaming(headers: Mapping[str, str], content: str, seed: Seed | None, *, unverified: bool) -> Payload:
     if content.startswith("STREAMING-AWS4-ECDSA-"):
         raise S3Error("NotImplemented", f"{content} is not implemented")
     if content not in (_SIGNED_CHUNKS, _SIGNED_CHUNKS_TRAILER, _UNSIGNED_TRAILER):
         raise _unknown(content)
-    if content != _UNSIGNED_TRAILER and seed is None:
+    signed = content != _UNSIGNED_TRAILER
+    if signed and seed is None and not unverified:
         raise S3Error(
             "InvalidRequest",
             "Requests without Signature Version 4 don't support this x-amz-content-sha256 value. Please use "
@@ -53,8 +54,9 @@ def _streaming(headers: Mapping[str, str], content: str, seed: Seed | None) -> P
     if not _NUMBER.fullmatch(length):
         raise S3Error("MissingContentLength")
     trailers = None if content == _SIGNED_CHUNKS else _announced(headers)
-    chain = None if content == _UNSIGNED_TRAILER else seed
-    decoder = partial(ChunkedDecoder, int(length), seed=chain, trailers=trailers)
+    decoder = partial(
+        ChunkedDecoder, int(length), seed=seed if signed else None, unverified=signed and unverified, trailers=trailers
+    )
     return Payload(decoder, int(length), trailers or frozenset())
 
 
@@ -69,7 +71,7 @@ def _unknown(content: str) -> S3Error:
     )
 
 
-def payload_of(headers: Mapping[str, str], content: str, seed: Seed | None) -> Payload:
+def payload_of(headers: Mapping[str, str], content: str, seed: Seed | None, *, unverified: bool = False) -> Payload:
     """The payload of a request.
 
     Args:
@@ -77,12 +79,13 @@ def payload_of(headers: Mapping[str, str], content: str, seed: Seed | None) -> P
         content: the value of x-amz-content-sha256 that holds, "" for none. It alone decides the framing,
             Content-Encoding does not.
         seed: what chunk signatures follow from, or None.
+        unverified: the signatures of chunks are read over; `seed` is None.
 
     Raises InvalidArgument for an unknown value, NotImplemented for AWS's asymmetric signatures, and
     MissingContentLength for a chunked body without x-amz-decoded-content-length.
     """
     if content.startswith("STREAMING-"):
-        return _streaming(headers, content, seed)
+        return _streaming(headers, content, seed, unverified=unverified)
     if not content or content == _UNSIGNED:
         content = ""
     elif not _HASH.fullmatch(content):

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from s3gate.cli.flags import add_conf_flag, add_setting_flags, given_settings, type_of
 from s3gate.config import ENV_PREFIX, Settings
-from s3gate.settings import flags_of
+from s3gate.setting_hints import flags_of, is_live, may_repeat
 
 __all__ = ["add_parser", "render_reference", "render_template"]
 
@@ -59,9 +59,9 @@ def render_reference() -> str:
             f"### {name}\n\n{field.description}\n\n"
             f"Type: {form}. Default: {default}.\n\n"
             f"Command line: `{flag}`{f' (`{off}` undoes it)' if off else ''}"
-            f"{' (may be repeated)' if kind == 'list' else ''}. "
+            f"{' (may be repeated)' if kind == 'list' or may_repeat(name) else ''}. "
             f"Environment: `{ENV_PREFIX}{name.upper()}`{' (separated by commas)' if kind == 'list' else ''}. "
-            f"TOML: `{name}`.\n"
+            f"TOML: `{name}`.{' A change is taken over on SIGHUP.' if is_live(name) else ''}\n"
         )
     return "\n".join(parts)
 

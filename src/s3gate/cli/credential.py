@@ -9,15 +9,18 @@ from collections.abc import Callable, Iterable, Sequence
 
 from s3gate.cli.errors import CommandError
 from s3gate.cli.flags import add_conf_flag, add_setting_flags, given_settings
+from s3gate.cli.table import print_table
 from s3gate.core.clock import SECOND, iso_date, now_ns
 from s3gate.core.values import Owner
 from s3gate.identity.credential_records import Entry
 from s3gate.identity.credentials_file import CredentialsFile, generate
+from s3gate.identity.keys import new_token
 from s3gate.identity.model import POLICIES, ROOT, Credential
 
 __all__ = ["add_parser"]
 
 _HIDDEN = "********"
+_COLUMNS = ("ACCESS KEY", "SECRET KEY", "STATE", "POLICY", "CREATED", "USER", "DESCRIPTION")
 Action = Callable[[argparse.Namespace, CredentialsFile], int]
 
 
@@ -34,15 +37,25 @@ def add_parser(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
     def verb(name: str, text: str, action: Action) -> argparse.ArgumentParser:
         parser = verbs.add_parser(name, help=text, description=f"{text.capitalize()}.", allow_abbrev=False)
         add_conf_flag(parser)
-        add_setting_flags(parser, ["credentials_path"])
+        add_setting_flags(parser, ["credentials_path", "enable_distributed_auth"])
+        parser.add_argument(
+            "--data-dir",
+            default=argparse.SUPPRESS,
+            metavar="DIR",
+            help="the directory that is served, where --enable-distributed-auth keeps the file (default: ./data)",
+        )
         parser.set_defaults(run=lambda arguments: action(arguments, _file(arguments)))
         return parser
 
     add = verb("add", "add an access key that you bring", _add)
-    add.add_argument("--access-key", required=True, metavar="AK", help="3 to 128 characters")
-    add.add_argument("--secret-key", required=True, metavar="SK", help="at least 8 characters")
+    key = add.add_mutually_exclusive_group(required=True)
+    key.add_argument("--access-key", metavar="AK", help="3 to 128 characters")
+    key.add_argument("--token", metavar="T", help="access key and secret key in one, 8 to 128 characters")
+    add.add_argument("--secret-key", metavar="SK", help="at least 8 characters; belongs to --access-key")
     _add_record_flags(add)
-    _add_record_flags(verb("generate", "make a random access key and show it", _generate))
+    making = verb("generate", "make a random access key and show it", _generate)
+    making.add_argument("--token", action="store_true", help="make a token, which is access key and secret key alike")
+    _add_record_flags(making)
     listing = verb("list", "list the access keys", _list)
     listing.add_argument("--show-secrets", action="store_true", help="show the secret keys as well")
     for name, text, action in (
@@ -67,7 +80,7 @@ def _add_record_flags(parser: argparse.ArgumentParser) -> None:
 
 
 def _file(arguments: argparse.Namespace) -> CredentialsFile:
-    return CredentialsFile(given_settings(arguments).credentials_path)
+    return CredentialsFile(given_settings(arguments).credentials_file)
 
 
 def _described(arguments: argparse.Namespace, access_key: str = "", secret_key: str = "") -> Credential:
@@ -86,12 +99,20 @@ def _described(arguments: argparse.Namespace, access_key: str = "", secret_key: 
 
 
 def _add(arguments: argparse.Namespace, file: CredentialsFile) -> int:
-    file.add(_described(arguments, arguments.access_key, arguments.secret_key))
-    print(f"Added {arguments.access_key} to {file.path}.")
+    if (arguments.access_key is None) != (arguments.secret_key is None):
+        raise CommandError("Give --access-key and --secret-key, or --token, which is both in one.")
+    made = _described(arguments, arguments.access_key or arguments.token, arguments.secret_key or arguments.token)
+    file.add(made)
+    print(f"Added {made.shown_key} to {file.path}.")
     return 0
 
 
 def _generate(arguments: argparse.Namespace, file: CredentialsFile) -> int:
+    if arguments.token:
+        token = new_token()
+        file.add(_described(arguments, token, token))
+        print(f"Token: {token}\nIt is access key and secret key alike. Added to {file.path}.")
+        return 0
     made = generate(_described(arguments))
     file.add(made)
     print(f"Access key: {made.access_key}\nSecret key: {made.secret_key}\nAdded to {file.path}.")
@@ -119,19 +140,18 @@ def _remove(arguments: argparse.Namespace, file: CredentialsFile) -> int:
 def _list(arguments: argparse.Namespace, file: CredentialsFile) -> int:
     snapshot = file.read()
     entries = () if snapshot is None else snapshot.entries
-    rows: list[tuple[str, ...]] = [("ACCESS KEY", "SECRET KEY", "STATE", "POLICY", "CREATED", "USER", "DESCRIPTION")]
-    rows += [_row(credential, arguments.show_secrets) for credential in _in_force(entries)]
-    if len(rows) == 1:
+    rows = [_row(credential, arguments.show_secrets) for credential in _in_force(entries)]
+    if not rows:
         print(f"No access keys in {file.path}: s3gate credential generate makes one.")
     else:
-        _print_table(rows)
+        print_table(_COLUMNS, rows)
     _print_faults(file, entries)
     return 0
 
 
 def _row(credential: Credential, show_secrets: bool) -> tuple[str, ...]:
     return (
-        credential.access_key,
+        credential.access_key if show_secrets else credential.shown_key,
         credential.secret_key if show_secrets else _HIDDEN,
         "enabled" if credential.enabled else "disabled",
         credential.policy,
@@ -168,12 +188,6 @@ def _in_force(entries: Iterable[Entry]) -> Sequence[Credential]:
 
 def _day(created_ns: int) -> str:
     return iso_date(created_ns)[: len("2026-11-21")] if created_ns >= SECOND else "unknown"
-
-
-def _print_table(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _print_faults(file: CredentialsFile, entries: Iterable[Entry]) -> None:

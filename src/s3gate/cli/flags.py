@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from s3gate.config import Settings, load_settings
-from s3gate.settings import flags_of
+from s3gate.setting_hints import flags_of, may_repeat
 
-__all__ = ["add_conf_flag", "add_setting_flags", "given_settings", "type_of"]
+__all__ = ["add_conf_flag", "add_setting_flags", "arguments_for", "given_settings", "given_values", "type_of"]
 
 
 def type_of(name: str) -> str:
@@ -53,7 +53,8 @@ def add_setting_flags(parser: argparse.ArgumentParser, names: Iterable[str] = Se
         if not flag.startswith("-"):
             parser.add_argument(name, nargs="?", **{**common, "metavar": flag})
         else:
-            parser.add_argument(flag, dest=name, action="append" if kind == "list" else "store", **common)
+            repeated = kind == "list" or may_repeat(name)
+            parser.add_argument(flag, dest=name, action="append" if repeated else "store", **common)
 
 
 def _default(value: object) -> str:
@@ -62,7 +63,26 @@ def _default(value: object) -> str:
     return ", ".join(value) if isinstance(value, tuple) else str(value)
 
 
+def given_values(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The settings among the parsed arguments, by name: texts, booleans and lists of texts."""
+    return {name: value for name, value in vars(arguments).items() if name in Settings.model_fields}
+
+
 def given_settings(arguments: argparse.Namespace) -> Settings:
     """The settings in force: those among the parsed arguments, the environment, and the file of --conf."""
-    values = {name: value for name, value in vars(arguments).items() if name in Settings.model_fields}
-    return load_settings(values, os.environ, arguments.conf)
+    return load_settings(given_values(arguments), os.environ, arguments.conf)
+
+
+def arguments_for(values: Mapping[str, Any], conf: str | None) -> list[str]:
+    """The arguments that give these settings, as `given_values` has them, and the file of --conf."""
+    found = [] if conf is None else [f"--conf={conf}"]
+    behind = []
+    for name, value in values.items():
+        flag, off = flags_of(name)
+        if not flag.startswith("-"):
+            behind = ["--", value]
+        elif isinstance(value, bool):
+            found.append(flag if value else off)
+        else:
+            found += [f"{flag}={item}" for item in (value if isinstance(value, list) else [value])]
+    return found + behind

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from s3gate import __version__
-from s3gate.cli import config, credential, doctor, fsck, serve, version
+from s3gate.cli import bucket, config, credential, daemon, doctor, fsck, run, serve, status, version
 from s3gate.cli.errors import CommandError
 from s3gate.config import ConfigError
 from s3gate.identity.credentials_file import CredentialsFileError
@@ -17,7 +17,7 @@ from s3gate.storage.backend import StartError
 
 __all__ = ["main"]
 
-_NOUNS = (serve, credential, config, fsck, doctor, version)
+_NOUNS = (serve, daemon, status, run, bucket, credential, config, fsck, doctor, version)
 
 
 def _parser() -> argparse.ArgumentParser:

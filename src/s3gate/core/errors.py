@@ -105,6 +105,7 @@ CODES: Mapping[str, tuple[int, str]] = {
         "A conflicting conditional operation is currently in progress against this resource. Please try again.",
     ),
     "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold"),
+    "QuotaExceeded": (403, "The quota of the bucket is exceeded."),
     "RequestHeaderSectionTooLarge": (
         400,
         "Your request header section exceeds the maximum allowed size.",

@@ -100,8 +100,16 @@ class FileCredentialStore:
         self._take(snapshot)
         return True
 
-    def reload(self) -> bool:
-        """Read the file again at once; tells whether it could be read."""
+    def reload(self, extra: Sequence[Credential] | None = None) -> bool:
+        """Read the file again at once, under these fixed credentials if they are given; tells whether it could be read.
+
+        When it cannot be read the fixed credentials change all the same.
+        """
+        if extra is not None:
+            gone = self._extra
+            self._extra = {credential.access_key: credential for credential in extra}
+            kept = {name: each for name, each in self._credentials.items() if gone.get(name) is not each}
+            self._credentials = kept | self._extra
         try:
             snapshot = read_snapshot(self._path)
         except OSError as error:
@@ -130,10 +138,10 @@ class FileCredentialStore:
             key = entry.credential.access_key
             if key in lines:
                 message = "%s: line %d replaces line %d, which has the same access key %s"
-                _log.warning(message, self._path, entry.number, lines[key], key)
+                _log.warning(message, self._path, entry.number, lines[key], entry.credential.shown_key)
             if key in self._extra:
                 message = "%s line %d is not used: access key %s is also set by the configuration, which counts"
-                _log.warning(message, self._path, entry.number, key)
+                _log.warning(message, self._path, entry.number, entry.credential.shown_key)
             lines[key] = entry.number
             found[key] = entry.credential
         return found | self._extra

@@ -6,7 +6,7 @@ import re
 import secrets
 import string
 
-__all__ = ["access_key_fault", "new_access_key", "new_secret_key", "secret_key_fault", "split_pair"]
+__all__ = ["access_key_fault", "new_access_key", "new_secret_key", "new_token", "secret_key_fault", "split_pair"]
 
 _BASE32 = string.ascii_uppercase + "234567"
 _BASE62 = string.ascii_letters + string.digits
@@ -52,3 +52,8 @@ def new_access_key() -> str:
 def new_secret_key() -> str:
     """A random secret key of 40 letters and digits; 238 bits of chance."""
     return "".join(secrets.choice(_BASE62) for _ in range(40))
+
+
+def new_token() -> str:
+    """A random token, which is access key and secret key alike: 40 letters and digits, 238 bits of chance."""
+    return new_secret_key()

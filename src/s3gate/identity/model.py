@@ -15,6 +15,8 @@ __all__ = ["ANONYMOUS", "POLICIES", "ROOT", "Caller", "Credential", "Policy", "c
 Policy = Literal["readonly", "readwrite", "writeonly", "admin"]
 POLICIES: tuple[str, ...] = get_args(Policy)
 
+_SHOWN = 4  # characters of a token
+
 
 def canonical_id(name: str) -> str:
     """A canonical user id (64 hex digits, as AWS's are) that stays the same for a name."""
@@ -28,7 +30,10 @@ ROOT = Owner(canonical_id("root"), "s3gate")
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """An access key of a user. `created_ns` is nanoseconds since 1970."""
+    """An access key of a user. `created_ns` is nanoseconds since 1970.
+
+    Where access key and secret key are the same it is a token: whoever sees the access key has both.
+    """
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -39,9 +44,22 @@ class Credential:
     email: str = ""
     policy: Policy = "readwrite"
 
+    @property
+    def is_token(self) -> bool:
+        """Whether access key and secret key are the same."""
+        return self.access_key == self.secret_key
+
+    @property
+    def shown_key(self) -> str:
+        """The access key as it may be shown and logged: of a token the beginning alone."""
+        return f"{self.access_key[:_SHOWN]}***" if self.access_key == self.secret_key else self.access_key
+
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who makes a request: an owner with a policy, through an access key ("" for the anonymous caller)."""
+    """Who makes a request: an owner with a policy.
+
+    `access_key` is that of the credential as it may be logged ("" for the anonymous caller).
+    """
 
     owner: Owner
     policy: Policy

@@ -120,7 +120,8 @@ async def create_bucket(call: Call, args: CreateBucketArgs) -> Result:
     legacy compatibility" (CreateBucket, Errors).
     """
     check_bucket_name(args.bucket, relaxed=call.rules.relaxed_bucket_names)
-    _check_location(args.configuration.location_constraint if args.configuration else None, call.rules.region)
+    if not call.rules.any_region:
+        _check_location(args.configuration.location_constraint if args.configuration else None, call.rules.region)
     try:
         await call.storage.create_bucket(args.bucket, call.caller.owner, call.rules.region)
     except S3Error as error:

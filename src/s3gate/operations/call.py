@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from s3gate.auth.payload import Payload
+from s3gate.core.bucket_properties import CHECKSUM_TYPE, etag_kind
 from s3gate.core.checksums import Buffer
 from s3gate.core.etags import EtagKind
 from s3gate.core.values import Bucket
@@ -35,12 +36,17 @@ class Require(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The settings that decide how operations work and answer. `checksum_type` is a kind of `core.etags`."""
+    """The settings that decide how operations work and answer. `checksum_type` is a kind of `core.etags`.
+
+    With `any_region` a bucket that is to be made in another region than `region` is made there.
+    """
 
     region: str = "us-east-1"
+    any_region: bool = False
     relaxed_bucket_names: bool = False
     checksum_type: EtagKind = "md5"
     overlap_uploads: bool = True
+    batches_ahead: int = 2
 
 
 class Call(msgspec.Struct, frozen=True):
@@ -57,8 +63,14 @@ class Call(msgspec.Struct, frozen=True):
 
     @property
     def etag_kind(self) -> EtagKind:
-        """What the ETags of objects written here are made of."""
-        return self.rules.checksum_type
+        """What the ETags of objects written here are made of: as the bucket says, else as the gateway is set."""
+        return self.own_etag_kind or self.rules.checksum_type
+
+    @property
+    def own_etag_kind(self) -> EtagKind | None:
+        """What the bucket itself says of it."""
+        document = None if self.bucket is None else self.bucket.documents.get(CHECKSUM_TYPE)
+        return None if document is None else etag_kind(document)
 
     @property
     def here(self) -> Bucket:

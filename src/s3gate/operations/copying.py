@@ -91,13 +91,14 @@ def _algorithm_of_copy(args: CopyObjectArgs, source: ObjectRecord) -> Algorithm:
     return ALGORITHMS[source.checksum.algorithm if source.checksum else DEFAULT_ALGORITHM]
 
 
-def _is_content_kept(args: CopyObjectArgs, source: ObjectRecord) -> bool:
+def _is_content_kept(call: Call, args: CopyObjectArgs, source: ObjectRecord) -> bool:
     """Whether the copy has the ETag and checksum of its source, so that no byte needs to be looked at.
 
-    The copy of an object that was put in parts is one in one piece, with an ETag and a checksum of its own.
+    The copy of an object that was put in parts is one in one piece, with an ETag and a checksum of its own. A bucket
+    that says itself what ETags are made of has none of another kind by copies.
     """
-    checksum = source.checksum
-    if source.parts or etag_kind_of(source.etag) is None:
+    checksum, kind = source.checksum, etag_kind_of(source.etag)
+    if source.parts or kind is None or call.own_etag_kind not in (None, "none", kind):
         return False
     if args.checksum_algorithm is not None:
         return checksum is not None and checksum.algorithm == args.checksum_algorithm.name
@@ -112,7 +113,7 @@ async def _stream(source: ObjectReader, stage: Stage, digests: Digests, *, start
 async def _copy(call: Call, args: CopyObjectArgs, source: ObjectReader) -> ObjectRecord:
     record = _copied(call, args, source.record)
     async with call.storage.stage(call.here) as stage:
-        if _is_content_kept(args, source.record):
+        if _is_content_kept(call, args, source.record):
             await stage.copy(source, 0, record.size)
         else:
             algorithm = _algorithm_of_copy(args, source.record)

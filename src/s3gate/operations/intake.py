@@ -22,8 +22,6 @@ __all__ = ["MAX_PUT_BYTES", "Intake", "object_intake", "read_document", "receive
 MAX_PUT_BYTES = 5 << 30
 # A batch below this is all there is for now: what would be gained by handling it beside the next is less than it costs.
 _LARGE_BATCH = 1 << 20
-# Batches that are on their way into the store while the next one is received: one is hashed, one decoded and written.
-_BATCHES_AHEAD = 2
 
 
 def _entity_too_large(size: int, limit: int) -> S3Error:
@@ -186,7 +184,7 @@ async def receive(call: Call, stage: Stage, intake: Intake) -> None:
 
 async def _receive_overlapping(call: Call, stage: Stage, intake: Intake) -> None:
     """Go on receiving while what has come is decoded, written and hashed."""
-    async with Overlap(_BATCHES_AHEAD) as overlap:
+    async with Overlap(call.rules.batches_ahead) as overlap:
         async for batch in call.body.batches():
             if overlap.is_idle and sum(map(len, batch)) < _LARGE_BATCH:
                 await stage.write(batch, intake)

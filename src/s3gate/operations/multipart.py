@@ -47,6 +47,20 @@ def check_same_algorithm(upload: Upload, sent: Algorithm) -> None:
         )
 
 
+def _metadata_directive(text: str) -> str:
+    """x-amz-metadata-directive, which is not among the parameters of "CreateMultipartUpload" in the API reference.
+
+    s3fs-fuse sends REPLACE where it copies in parts: the metadata of this request, as for any upload.
+    """
+    if text != "REPLACE":
+        raise S3Error(
+            "NotImplemented",
+            Header="x-amz-metadata-directive",
+            additionalMessage="An upload in parts takes its metadata from the request that begins it.",
+        )
+    return text
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CreateMultipartUploadArgs(ObjectHeaders):
     """What CreateMultipartUpload is asked."""
@@ -55,6 +69,7 @@ class CreateMultipartUploadArgs(ObjectHeaders):
     key: str
     checksum_algorithm: Annotated[Algorithm | None, Header("x-amz-checksum-algorithm", parse=find_algorithm)] = None
     checksum_type: Annotated[str | None, Header("x-amz-checksum-type", parse=str.upper)] = None
+    metadata_directive: Annotated[str | None, Header("x-amz-metadata-directive", parse=_metadata_directive)] = None
 
 
 def _checksum_kind(args: CreateMultipartUploadArgs) -> tuple[str, str]:

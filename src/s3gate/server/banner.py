@@ -5,27 +5,39 @@ from __future__ import annotations
 import os
 import shlex
 import socket
+from collections.abc import Sequence
 
 from s3gate import __version__
+from s3gate.core.addresses import Address, UnixAddress
 from s3gate.identity.model import Credential
-from s3gate.settings import Address, Settings
+from s3gate.settings import Settings
 
 __all__ = ["banner", "endpoints"]
 
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # looked up, not bound
 
 
-def endpoints(settings: Settings, port: int, hostname: str) -> list[str]:
-    """The URLs under which the gateway answers; for all addresses the loopback's and the host name's."""
-    host = settings.address.host
-    hosts = [_EVERYWHERE[host], hostname] if host in _EVERYWHERE else [host]
+def endpoints(settings: Settings, ports: Sequence[int], hostname: str) -> list[str]:
+    """The URLs under which the gateway answers, and its Unix sockets as `unix:/PATH`.
+
+    For all addresses they are the loopback's and the host name's. `ports` are those of the TCP addresses.
+    """
     scheme = "https" if settings.tls_cert else "http"
-    return [f"{scheme}://{Address(name, port)}{settings.path_prefix}" for name in hosts if name]
+    free = iter(ports)
+    found = []
+    for address in settings.addresses:
+        if isinstance(address, UnixAddress):
+            found.append(str(address))
+            continue
+        port = next(free)
+        hosts = [_EVERYWHERE[address.host], hostname] if address.host in _EVERYWHERE else [address.host]
+        found += [f"{scheme}://{Address(name, port)}{settings.path_prefix}" for name in hosts if name]
+    return found
 
 
-def banner(settings: Settings, *, port: int, made: Credential | None) -> str:
+def banner(settings: Settings, *, ports: Sequence[int], made: Credential | None) -> str:
     """The text that is printed once all workers are ready. `made` are credentials made by this start, else None."""
-    urls = endpoints(settings, port, socket.gethostname())
+    urls = endpoints(settings, ports, socket.gethostname())
     facts = {
         "Endpoint": "  ".join(urls),
         "Data": os.path.abspath(settings.data_dir) + (" (read only)" if settings.read_only else ""),
@@ -43,15 +55,22 @@ def banner(settings: Settings, *, port: int, made: Credential | None) -> str:
     if made is not None:
         lines += [
             "",
-            f"  Credentials were made and are kept in {settings.credentials_path}. They are shown this once:",
+            f"  Credentials were made and are kept in {settings.credentials_file}. They are shown this once:",
             f"  {'Access key:':<12}{made.access_key}",
             f"  {'Secret key:':<12}{made.secret_key}",
         ]
-    return "\n".join([*lines, "", *_commands(settings, urls[0], made), ""])
+    return "\n".join([*lines, "", *_commands(settings, _first(urls), made), ""])
+
+
+def _first(urls: Sequence[str]) -> str:
+    """The one for lines to paste: S3 clients speak TCP."""
+    return next((url for url in urls if not url.startswith("unix:")), urls[0])
 
 
 def _commands(settings: Settings, url: str, made: Credential | None) -> list[str]:
     """Lines to paste: the AWS CLI and MinIO's client. Secrets are in them only if they were just made."""
+    if url.startswith("unix:"):
+        return [f"  curl --unix-socket {shlex.quote(url.removeprefix('unix:'))} http://localhost/healthz"]
     if settings.no_auth:
         return [
             f"  aws --no-sign-request --endpoint-url {url} s3 ls",

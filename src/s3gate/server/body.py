@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any, Self
 
@@ -11,11 +12,11 @@ from s3gate.core.errors import S3Error
 from s3gate.server.cycle import PIECES
 from s3gate.server.eager import Waiting, go_on, start
 
-__all__ = ["ClientDisconnected", "Receive", "RequestBody", "joining"]
+__all__ = ["BATCH_BYTES", "ClientDisconnected", "Receive", "RequestBody", "joining"]
 
 Receive = Callable[[], Coroutine[Any, Any, MutableMapping[str, Any]]]
 
-_BATCH = 1 << 20
+BATCH_BYTES = 1 << 20
 # What is left of an unwanted body up to this size passes by and the connection lives on; a longer one ends it.
 _TOLERATED = 256 << 10
 # How much and how long a client that is still sending is listened to, so that it gets to read the answer.
@@ -34,10 +35,12 @@ class ClientDisconnected(Exception):
 class RequestBody:
     """A `Body` over ASGI's receive. Nothing is received before the first batch is asked for.
 
-    That is what makes a refusal come before `100 Continue`: the server sends that at the first receive.
+    That is what makes a refusal come before `100 Continue`: the server sends that at the first receive. `ended_ns` is
+    when the last byte came, by time.perf_counter_ns; 0 as long as it has not.
     """
 
-    def __init__(self, receive: Receive, headers: Mapping[str, str]) -> None:
+    def __init__(self, receive: Receive, headers: Mapping[str, str], batch_bytes: int = BATCH_BYTES) -> None:
+        self._batch_bytes = batch_bytes
         length = headers.get("content-length", "")
         self._receive = receive
         self._length = int(length) if length.isdigit() else None
@@ -48,9 +51,10 @@ class RequestBody:
         self._ended = nothing or (self._length is None and "transfer-encoding" not in headers)
         self._asked = False
         self._received = 0
+        self.ended_ns = 0
 
     def batches(self) -> AsyncIterator[list[Buffer]]:
-        """The body in batches of about a mebibyte, each a list of pieces as they arrived; can be run through once.
+        """The body in batches of about `batch_bytes`, each a list of pieces as they arrived; can be run through once.
 
         A batch is smaller where the client is slow: what it sent does not stay in the memory of this process.
         """
@@ -76,7 +80,7 @@ class RequestBody:
                 due = now() + _SLOW_SECONDS
             pieces += more
             size += sum(map(len, more))
-            if size >= _BATCH or (pieces and now() >= due):
+            if size >= self._batch_bytes or (pieces and now() >= due):
                 return pieces
         if pieces:
             return pieces
@@ -100,7 +104,14 @@ class RequestBody:
             pieces = [body] if body else []
         self._received += sum(map(len, pieces))
         self._ended = not message.get("more_body", False)
+        if self._ended:
+            self.ended_ns = time.perf_counter_ns()
         return pieces
+
+    @property
+    def received(self) -> int:
+        """How many bytes have been received."""
+        return self._received
 
     @property
     def ends_connection(self) -> bool:

@@ -3,7 +3,8 @@
 A range of a file is sent inside the kernel: `http.response.zerocopysend` of the ASGI extensions. The body of a request
 is handed over in the pieces in which it came, not joined: an extension of this gateway's own, by which a message of
 type http.request has a list under PIECES and an empty `body`. An answer that is all at hand is sent by one message of
-type WHOLE, with `status`, `headers` and `body`.
+type WHOLE, with `status`, `headers` and `body`. Each message that has a part of the body gets under TAKEN, once it is
+sent, how many bytes of the whole body the system has taken for the client so far, also when the client is gone.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from s3gate.core.upload_memory import IN_CONNECTION
 from s3gate.server.file_sender import FileSender
 
 __all__ = [
     "HIGH_WATER",
     "PIECES",
+    "TAKEN",
     "WHOLE",
     "ZERO_COPY",
     "Connection",
@@ -35,8 +38,9 @@ __all__ = [
 ZERO_COPY = "http.response.zerocopysend"
 PIECES = "s3gate.pieces"
 WHOLE = "s3gate.whole"
+TAKEN = "s3gate.taken"
 # Bytes of a body that wait here for whoever takes them, before the client is made to wait.
-HIGH_WATER = 1 << 20
+HIGH_WATER = IN_CONNECTION
 # Who takes a body is woken for so much of it, or for what has come when no more follows for a moment: to be woken for
 # each piece costs more than to take it.
 _WAKE_BYTES = 512 << 10
@@ -45,6 +49,7 @@ _WAKE_SECONDS = 0.002
 _SMALL = 4 << 10
 # A body up to this size is copied behind its headers; a longer one is a write of its own.
 _JOINED = 16 << 10
+_BODY = "http.response.body"
 # Errors of a socket whose client is gone, beside those that are ConnectionErrors.
 _GONE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ETIMEDOUT})
 
@@ -52,10 +57,14 @@ Message = MutableMapping[str, Any]
 
 
 class Connection(Protocol):
-    """What a cycle needs of its connection: `sender` is told when that is lost, `executor` is where disks are read."""
+    """What a cycle needs of its connection.
+
+    `sender` is told when that is lost, `executor` is where disks are read, `step_bytes` are sent of a file at once.
+    """
 
     sender: FileSender | None
     executor: Executor
+    step_bytes: int
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
     flow: FlowControl
@@ -82,6 +91,8 @@ class SendingCycle(RequestResponseCycle):
     access_log = False
     logger = logging.getLogger("uvicorn.error")
     body: Any = b""  # grows into bytes of its own
+    handed = 0  # bytes of the body that were written to the connection
+    taken = 0  # how many of them the system has for sure
 
     def __init__(self, connection: Connection, scope: Any, *, keep_alive: bool) -> None:
         self.connection = connection
@@ -101,7 +112,18 @@ class SendingCycle(RequestResponseCycle):
             return self._send_whole(message)
         if kind == ZERO_COPY:
             return self._send_file(message)
+        if kind == _BODY:
+            return self._send_body(message)
         return super().send(message)
+
+    async def _send_body(self, message: Any) -> None:
+        await super().send(message)
+        if not self.disconnected and self.scope["method"] != "HEAD":
+            self.handed += len(message.get("body", b""))
+            # What waits here when the client goes away was never sent; at the end nobody waits to see.
+            waiting = self.transport.get_write_buffer_size() if message.get("more_body", False) else 0
+            self.taken = max(self.taken, self.handed - waiting)
+        message[TAKEN] = self.taken
 
     async def _send_whole(self, message: Message) -> None:
         """Send an answer in one piece.
@@ -112,6 +134,7 @@ class SendingCycle(RequestResponseCycle):
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
         if self.disconnected:
+            message[TAKEN] = 0
             return
         if self.response_started:
             raise RuntimeError("The answer has begun already")
@@ -126,6 +149,7 @@ class SendingCycle(RequestResponseCycle):
         else:
             self.transport.write(head)
             self.transport.write(body)
+        message[TAKEN] = len(body)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
         self.message_event.set()
@@ -141,8 +165,12 @@ class SendingCycle(RequestResponseCycle):
             await self._until_written()
             if not self.disconnected:
                 descriptor = file if isinstance(file, int) else file.fileno()
-                await self._send_range(descriptor, message.get("offset", 0), count)
+                try:
+                    await self._send_range(descriptor, message.get("offset", 0), count)
+                finally:
+                    message[TAKEN] = self.taken
             self.expected_content_length -= count
+        message[TAKEN] = self.taken
         if not message.get("more_body", False):
             await super().send({"type": "http.response.body", "body": b"", "more_body": False})
 
@@ -161,7 +189,10 @@ class SendingCycle(RequestResponseCycle):
                 transport.set_write_buffer_limits()
 
     async def _send_range(self, file: int, offset: int, count: int) -> None:
-        sender = FileSender(self.transport.get_extra_info("socket").fileno(), self.connection.executor)
+        connection = self.connection
+        sender = FileSender(
+            self.transport.get_extra_info("socket").fileno(), connection.executor, connection.step_bytes
+        )
         self.connection.sender = sender
         try:
             await sender.send(file, offset, count)
@@ -173,6 +204,8 @@ class SendingCycle(RequestResponseCycle):
             self.transport.abort()
         finally:
             self.connection.sender = None
+            self.taken += sender.sent
+            self.handed = self.taken
             sender.close()
 
 

@@ -6,10 +6,10 @@ import asyncio
 import os
 from concurrent.futures import Executor
 
-__all__ = ["FileEnded", "FileSender"]
+__all__ = ["STEP_BYTES", "FileEnded", "FileSender"]
 
-# What is sent in one step on the event loop, from memory to memory: some 0.1 ms.
-_STEP_BYTES = 512 << 10
+# What is sent in one step on the event loop, from memory to memory: some 0.2 ms a mebibyte.
+STEP_BYTES = 1 << 20
 # What a thread sends at most before others get their turn.
 _JOB_BYTES = 16 << 20
 
@@ -26,14 +26,17 @@ class FileSender:
     reads slowly, or not at all, holds a thread.
 
     The sender has a descriptor of the socket of its own, so that the number cannot come to mean another connection.
+    `sent` is how many bytes the socket has taken so far.
     """
 
-    def __init__(self, socket: int, executor: Executor) -> None:
+    def __init__(self, socket: int, executor: Executor, step_bytes: int = STEP_BYTES) -> None:
         self._loop = asyncio.get_running_loop()
         self._executor = executor
+        self._step_bytes = step_bytes
         self._socket = os.dup(socket)
         self._waiting: asyncio.Future[None] | None = None
         self._abandoned = False
+        self.sent = 0
 
     def close(self) -> None:
         """Let go of the socket."""
@@ -53,13 +56,14 @@ class FileSender:
         """
         end = offset + count
         while offset < end:
-            if _is_resident(file, offset, min(end - offset, _STEP_BYTES)):
-                wanted = min(end - offset, _STEP_BYTES)
+            if _is_resident(file, offset, min(end - offset, self._step_bytes)):
+                wanted = min(end - offset, self._step_bytes)
                 sent = _send(self._socket, file, offset, wanted)
             else:
                 wanted = min(end - offset, _JOB_BYTES)
                 sent = await self._send_in_thread(file, offset, wanted)
             offset += sent
+            self.sent += sent
             if sent < wanted:
                 await self._until_writable()
             elif offset < end:
@@ -68,7 +72,8 @@ class FileSender:
                 raise ConnectionAbortedError
 
     async def _send_in_thread(self, file: int, offset: int, count: int) -> int:
-        work = self._loop.run_in_executor(self._executor, _send_while_moving, self._socket, file, offset, count)
+        arguments = self._socket, file, offset, count, self._step_bytes
+        work = self._loop.run_in_executor(self._executor, _send_while_moving, *arguments)
         cancelled = False
         while not work.done():
             try:
@@ -120,11 +125,11 @@ def _send(socket: int, file: int, offset: int, count: int) -> int:
     return sent
 
 
-def _send_while_moving(socket: int, file: int, offset: int, count: int) -> int:
+def _send_while_moving(socket: int, file: int, offset: int, count: int, step_bytes: int) -> int:
     """Send until the socket takes no more. Waits for the disk, never for the socket."""
     done = 0
     while done < count:
-        sent = _send(socket, file, offset + done, min(count - done, _STEP_BYTES))
+        sent = _send(socket, file, offset + done, min(count - done, step_bytes))
         if not sent:
             break
         done += sent

@@ -7,20 +7,9 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
-__all__ = ["Forwarded", "parse_network"]
+from s3gate.core.addresses import parse_network
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-_UNIX = "unix"
-
-
-def parse_network(text: str) -> Network | None:
-    """An address or a network (`10.0.0.0/8`); None for `unix`, whoever connects to the gateway's own socket file.
-
-    Raises ValueError.
-    """
-    if text == _UNIX:
-        return None
-    return ipaddress.ip_network(text, strict=True)
+__all__ = ["Forwarded"]
 
 
 class Forwarded:
@@ -39,11 +28,19 @@ class Forwarded:
     def __bool__(self) -> bool:
         return bool(self._networks) or self._trusts_unix
 
-    def client(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[str, bool]:
-        """The address of the client, "" where there is none, and whether it speaks HTTPS.
+    def resolved(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> Mapping[str, Any]:
+        """An ASGI scope with the client and the scheme as they were before the proxies; the client's port is unknown.
 
         `headers` have lower-case names; repeated ones are joined with a comma.
         """
+        address, secure = self.client(scope, headers)
+        peer = scope.get("client")
+        if address == (peer[0] if peer else "") and secure == (scope["scheme"] == "https"):
+            return scope
+        return {**scope, "client": (address, 0) if address else None, "scheme": "https" if secure else "http"}
+
+    def client(self, scope: Mapping[str, Any], headers: Mapping[str, str]) -> tuple[str, bool]:
+        """The address of the client, "" where there is none, and whether it speaks HTTPS."""
         peer, secure = scope.get("client"), scope["scheme"] == "https"
         address = peer[0] if peer else ""
         if not self._trusts(address):

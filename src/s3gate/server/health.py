@@ -15,12 +15,12 @@ from s3gate.core.errors import S3Error
 from s3gate.server.addressing import Addressing
 from s3gate.storage.backend import Backend
 
-__all__ = ["is_probe", "routes"]
+__all__ = ["PATHS", "is_probe", "routes"]
 
 _log = logging.getLogger(__name__)
 _LIVE = ("/healthz", "/minio/health/live")
 _READY = ("/readyz", "/minio/health/ready")
-_PATHS = frozenset(path.encode() for path in _LIVE + _READY)
+PATHS = frozenset(path.encode() for path in _LIVE + _READY)
 _PATIENCE_SECONDS = 5.0
 
 
@@ -30,7 +30,7 @@ def is_probe(scope: Mapping[str, Any], addressing: Addressing) -> bool:
     `healthz` and `readyz` may name buckets: such a bucket is served but for these two requests, which would list it or
     ask for it; with a trailing slash they reach the bucket.
     """
-    if scope["raw_path"] not in _PATHS or scope["method"] not in ("GET", "HEAD") or scope["query_string"]:
+    if scope["raw_path"] not in PATHS or scope["method"] not in ("GET", "HEAD") or scope["query_string"]:
         return False
     host = next((value for name, value in scope["headers"] if name == b"host"), b"")
     return not addressing.host_bucket(host.decode("latin-1"))

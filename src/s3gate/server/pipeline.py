@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -25,6 +26,7 @@ from s3gate.server.gateway import Gateway
 from s3gate.server.ids import Ids, host_id, new_request_id
 from s3gate.server.render import Answer, Send, error_answer, late_answer, open_answer, send_answer, send_at_once
 from s3gate.server.wire import from_scope, headers_of, with_query_headers
+from s3gate.telemetry.served import Served
 
 __all__ = ["Pipeline"]
 
@@ -37,16 +39,26 @@ class Pipeline:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
         self._host_id = host_id()
+        self._telemetry = gateway.telemetry
+
+    def go_on_with(self, gateway: Gateway) -> None:
+        """Serve requests to come by this gateway, whose store is the same."""
+        self._gateway = gateway
 
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         ids = Ids(new_request_id(), self._host_id)
         headers = headers_of(scope)
-        body = RequestBody(receive, headers)
+        if self._gateway.forwarded:
+            scope = self._gateway.forwarded.resolved(scope, headers)
+        body = RequestBody(receive, headers, self._gateway.batch_bytes)
+        served = Served(scope, headers, ids.request, ids.host, time.perf_counter_ns())
         answer = None
+        self._telemetry.begin()
         try:
-            answer = await self._answer(scope, headers, body, ids)
+            answer = await self._answer(served, body, ids)
+            served.status, served.turned_ns = answer.status, time.perf_counter_ns()
             whole = WHOLE in scope.get("extensions", ())
-            await send_answer(answer, ids=ids, body=body, receive=receive, send=send, whole=whole)
+            await send_answer(answer, ids=ids, body=body, receive=receive, send=send, served=served, whole=whole)
         except ClientDisconnected:
             return
         except asyncio.CancelledError:
@@ -55,45 +67,63 @@ class Pipeline:
                 "request %s: %s %r was cut off: the gateway stops", ids.request, scope["method"], scope["raw_path"]
             )
             if answer is None:
-                await send_at_once(self._fault(S3Error("ServiceUnavailable"), scope, ids), ids=ids, send=send)
+                answer = self._fault(S3Error("ServiceUnavailable"), served, ids)
+                served.status, served.turned_ns = answer.status, time.perf_counter_ns()
+                await send_at_once(answer, ids=ids, send=send, served=served)
         except (S3Error, FileEnded) as error:
             # Another program has changed the file, mostly. Breaking the answer off is all that can be said.
             _log.warning("request %s: the answer was broken off: %s", ids.request, str(error) or "the file has ended")
         except Exception:
             # The answer has begun: breaking it off is all that can be said.
             _log.exception("request %s: the answer was broken off", ids.request)
+        finally:
+            served.received, served.read_ns = body.received, body.ended_ns
+            self._telemetry.end(served)
 
-    async def _answer(
-        self, scope: Mapping[str, Any], headers: Mapping[str, str], body: RequestBody, ids: Ids
-    ) -> Answer:
+    async def _answer(self, served: Served, body: RequestBody, ids: Ids) -> Answer:
+        scope = served.scope
         try:
-            result = await self._result(from_scope(scope, headers), body)
+            result = await self._result(from_scope(scope, served.headers), body, served)
+            served.answer_headers = result.headers
+            if result.content is not None:
+                served.size = result.content.reader.record.size
             if result.late is not None:
-                return late_answer(result, fault=lambda error: bytes(self._fault(error, scope, ids).body))
+                return late_answer(result, fault=lambda error: bytes(self._fault(error, served, ids).body))
             zero_copy = ZERO_COPY in scope.get("extensions", ())
             return await open_answer(result, head=scope["method"] == "HEAD", zero_copy=zero_copy)
         except ClientDisconnected:
             raise
         except Exception as error:
-            return self._fault(error, scope, ids)
+            return self._fault(error, served, ids)
 
-    def _fault(self, error: Exception, scope: Mapping[str, Any], ids: Ids) -> Answer:
+    def _fault(self, error: Exception, served: Served, ids: Ids) -> Answer:
+        scope = served.scope
         if not isinstance(error, S3Error):
             _log.error("request %s: %s %r failed", ids.request, scope["method"], scope["raw_path"], exc_info=error)
             error = S3Error("InternalError")
+        if error.status >= 400:  # a 304 is none
+            served.error_code, served.error_message = error.code, error.message
         resource = scope["raw_path"].decode("latin-1")
         return error_answer(error, resource=resource, ids=ids, head=scope["method"] == "HEAD")
 
-    async def _result(self, wire: Wire, body: RequestBody) -> Result:
+    async def _result(self, wire: Wire, body: RequestBody, served: Served) -> Result:
         gateway = self._gateway
+        gateway.limits.admit()
         target = gateway.addressing.resolve(wire)
+        served.bucket, served.key = target.bucket, target.key
         request = with_query_headers(wire)
         op = gateway.routes.match(wire.method, target.level, request.query, request.headers)
+        served.operation, served.action = op.name, op.permission(request.query)
         who = authenticate(wire, gateway.credentials, gateway.auth_rules, host_bucket=target.host_bucket)
+        gateway.limits.admit_key(who.caller.access_key)
         caller = acting(who.caller, open_access=gateway.open_access)
+        if not caller.anonymous:
+            served.requester, served.access_key = caller.owner, caller.access_key
         bucket = await self._find_bucket(op, target.bucket, request.headers)
-        require = partial(authorize, caller, read_only=gateway.read_only)
-        require(op.permission(request.query), bucket, target.key)
+        require = partial(authorize, caller, protection=gateway.protection)
+        if bucket is not None:
+            served.bucket_owner = bucket.owner
+        require(served.action, bucket, target.key, name=target.bucket)
         call = Call(request, caller, bucket, gateway.storage, body, who.payload, gateway.rules, require)
         if op.binder.document is None:
             args = op.binder.bind(target.bucket, target.key, request)

@@ -7,18 +7,16 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from s3gate.core.clock import http_date, now_ns
 from s3gate.core.errors import S3Error
+from s3gate.server.connections import CONNECTIONS, UNOBSERVED, ConnectionObserver, encrypted
 from s3gate.server.cycle import PIECES, WHOLE, ZERO_COPY, PiecesCycle, SendingCycle, missing_parts
 from s3gate.server.eager import Waiting, go_on, start
-from s3gate.server.file_sender import FileSender
+from s3gate.server.file_sender import STEP_BYTES, FileSender
 from s3gate.server.idle_timer import IdleTimer
-from s3gate.server.ids import host_id, new_request_id
-from s3gate.server.render import SERVER
+from s3gate.server.refusal import refusal
 from s3gate.server.request_target import split_target
-from s3gate.xml.errors import render_error
 
 __all__ = ["MAX_HEAD", "GatewayProtocol", "protocol_class"]
 
@@ -56,7 +54,9 @@ class GatewayProtocol(HttpToolsProtocol):
     cycle_class: type[SendingCycle] | None = None
     extensions: Mapping[str, object] = {}
     executor: Executor
+    step_bytes = STEP_BYTES
     sender: FileSender | None = None
+    observer: ConnectionObserver = UNOBSERVED
 
     _in_head = False
     _in_body = False
@@ -78,7 +78,9 @@ class GatewayProtocol(HttpToolsProtocol):
             self._idle = IdleTimer(self.loop, self.timeout_keep_alive, self.timeout_keep_alive_handler)
         if self.scheme != "http":
             # What is encrypted passes through this process.
-            self.extensions = {name: value for name, value in self.extensions.items() if name != ZERO_COPY}
+            self.extensions = encrypted(self.extensions, transport)
+        self.observer = self.app_state.get(CONNECTIONS, UNOBSERVED)
+        self.observer.connection_made()
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -86,6 +88,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._head_has_come()
         if self.sender is not None:
             self.sender.abandon()
+        self.observer.connection_lost()
         if self._idle is not None:
             self._idle.stop()
         super().connection_lost(exc)
@@ -312,26 +315,12 @@ class GatewayProtocol(HttpToolsProtocol):
     def _refuse(self, *, silently: bool = False) -> None:
         """Tell the refusal, unless its request has an answer already, and close when the client could read that."""
         if not silently:
-            self.transport.write(_refusal(self._fault or S3Error("BadRequest")))
+            fault = self._fault or S3Error("BadRequest")
+            self.observer.refused(fault.code)
+            self.transport.write(refusal(fault))
             if self.transport.can_write_eof():
                 self.transport.write_eof()
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
-
-
-def _refusal(fault: S3Error) -> bytes:
-    request, host = new_request_id(), host_id()
-    document = render_error(fault, "", request, host)
-    headers = {
-        "content-type": "application/xml",
-        "content-length": len(document),
-        "connection": "close",
-        "x-amz-request-id": request,
-        "x-amz-id-2": host,
-        "date": http_date(now_ns()),
-        "server": SERVER.decode(),
-    }
-    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-    return b"".join([STATUS_LINE[fault.status], lines.encode(), b"\r\n", document])
 
 
 # The parts of uvicorn that this class builds on; a release without one of them gets its own protocol, unbounded.
@@ -384,11 +373,14 @@ if _missing():
     GatewayProtocol = HttpToolsProtocol  # type: ignore[misc,assignment]
 
 
-def protocol_class(*, zero_copy: bool, pieces: bool, whole: bool) -> type[HttpToolsProtocol]:
+def protocol_class(
+    *, zero_copy: bool, pieces: bool, whole: bool, step_bytes: int = STEP_BYTES
+) -> type[HttpToolsProtocol]:
     """The protocol for a process.
 
     `zero_copy`: the application may send ranges of files inside the kernel, but over TLS. `pieces`: it gets bodies in
-    pieces, not joined. `whole`: it may send an answer by one message. They are announced as extensions in the scope,
+    pieces, not joined. `whole`: it may send an answer by one message. `step_bytes`: how much of a file is sent at once,
+    before others get their turn. The first three are announced as extensions in the scope,
     see `server.cycle`. A release of uvicorn that has not what they build on does without them.
     """
     wanted = {ZERO_COPY: zero_copy, PIECES: pieces, WHOLE: whole}
@@ -400,6 +392,7 @@ def protocol_class(*, zero_copy: bool, pieces: bool, whole: bool) -> type[HttpTo
         return GatewayProtocol
     extensions: dict[str, object] = {name: {} for name, chosen in wanted.items() if chosen}
     attributes = {
+        "step_bytes": step_bytes,
         "cycle_class": PiecesCycle if pieces else SendingCycle,
         "extensions": extensions,
         "executor": ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="s3gate-send"),

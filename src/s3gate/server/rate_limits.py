@@ -15,17 +15,17 @@ from hashlib import blake2b
 
 from s3gate.core.errors import S3Error
 
-__all__ = ["RateLimits", "Table"]
+__all__ = ["PLACES", "RateLimits", "Table"]
 
 _NS = 1_000_000_000
-_PLACES = 1 << 14  # of 16 bytes: names that can be busy at once
+PLACES = 1 << 14  # of 16 bytes: names that can be busy at once
 _PROBES = 8
 
 
 class Table:
     """Times of names in memory that processes which are forked later share."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int = PLACES) -> None:
         self._places = places
         self._map = mmap.mmap(-1, places * 16)
         self._words = memoryview(self._map).cast("Q")
@@ -60,13 +60,17 @@ class Table:
 class RateLimits:
     """Admits requests, or raises SlowDown. A rate is requests a second, 0 for no limit; a burst is one second's worth.
 
-    To be made before the workers are forked, so that they share it.
+    Workers share what they count by `table`, which is made before they are forked.
     """
 
-    def __init__(self, *, overall: int = 0, per_key: int = 0) -> None:
+    def __init__(self, table: Table | None = None, *, overall: int = 0, per_key: int = 0) -> None:
         self._overall = overall
         self._per_key = per_key
-        self._table = Table(_PLACES if overall or per_key else 1)
+        self._table = table or Table()
+
+    def at(self, *, overall: int, per_key: int) -> RateLimits:
+        """The same counts with other rates."""
+        return RateLimits(self._table, overall=overall, per_key=per_key)
 
     def admit(self) -> None:
         """A request has come, of anybody."""

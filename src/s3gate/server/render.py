@@ -14,15 +14,17 @@ from s3gate.core.errors import S3Error
 from s3gate.operations.binding import header_bytes
 from s3gate.operations.result import Content, Result
 from s3gate.server.body import Receive, RequestBody
-from s3gate.server.cycle import WHOLE, ZERO_COPY
+from s3gate.server.cycle import TAKEN, WHOLE, ZERO_COPY
 from s3gate.server.ids import Ids
 from s3gate.storage.backend import ObjectReader
+from s3gate.telemetry.served import Served
 from s3gate.xml.errors import render_error
 from s3gate.xml.writer import DECLARATION
 
 __all__ = ["SERVER", "Answer", "Send", "error_answer", "late_answer", "open_answer", "send_answer", "send_at_once"]
 
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Message = MutableMapping[str, Any]
+Send = Callable[[Message], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
 
 SERVER = b"s3gate"
@@ -139,25 +141,35 @@ def error_answer(error: S3Error, *, resource: str, ids: Ids, head: bool) -> Answ
 
 
 async def send_answer(
-    answer: Answer, *, ids: Ids, body: RequestBody, receive: Receive, send: Send, whole: bool = False
+    answer: Answer,
+    *,
+    ids: Ids,
+    body: RequestBody,
+    receive: Receive,
+    send: Send,
+    served: Served,
+    whole: bool = False,
 ) -> None:
     """Send an answer and let go of its reader, also when the client is gone or the task is cancelled.
 
-    `whole`: the HTTP server takes an answer that is all at hand by one message.
+    `served` is told how much of the body was sent. `whole`: the HTTP server takes an answer that is all at hand by one
+    message.
     """
     closes = body.ends_connection
     if whole and not closes and answer.reader is None and answer.rest is None:
-        message = {"type": WHOLE, "status": answer.status, "headers": _framed(answer, ids, closes), "body": answer.body}
+        headers = _framed(answer, ids, closes)
+        message: Message = {"type": WHOLE, "status": answer.status, "headers": headers, "body": answer.body}
         await send(message)
+        served.sent = message.get(TAKEN, len(answer.body))
         return
     try:
         await send({"type": "http.response.start", "status": answer.status, "headers": _framed(answer, ids, closes)})
         if answer.file is not None:
-            await _send_file(answer.file, more=closes, send=send)
+            await _send_file(answer.file, more=closes, send=send, served=served)
         elif answer.rest is not None:
-            await _send_rest(answer.body, answer.rest, more=closes, receive=receive, send=send)
+            await _send_rest(answer.body, answer.rest, more=closes, receive=receive, send=send, served=served)
         else:
-            await send({"type": "http.response.body", "body": answer.body, "more_body": closes})
+            await _send_piece(answer.body, more=closes, send=send, served=served)
         if closes:
             await body.discard()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -166,10 +178,16 @@ async def send_answer(
             await answer.reader.close()
 
 
-async def send_at_once(answer: Answer, *, ids: Ids, send: Send) -> None:
+async def _send_piece(piece: Buffer, *, more: bool, send: Send, served: Served) -> None:
+    message: Message = {"type": "http.response.body", "body": piece, "more_body": more}
+    await send(message)
+    served.sent = message.get(TAKEN, served.sent + len(piece))
+
+
+async def send_at_once(answer: Answer, *, ids: Ids, send: Send, served: Served) -> None:
     """Send an answer that is all at hand, and end the connection whatever the client is still sending."""
     await send({"type": "http.response.start", "status": answer.status, "headers": _framed(answer, ids, closes=True)})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": False})
+    await _send_piece(answer.body, more=False, send=send, served=served)
 
 
 def _framed(answer: Answer, ids: Ids, closes: bool) -> Headers:
@@ -185,27 +203,38 @@ def _framed(answer: Answer, ids: Ids, closes: bool) -> Headers:
     return headers
 
 
-async def _send_file(content: Content, *, more: bool, send: Send) -> None:
+async def _send_file(content: Content, *, more: bool, send: Send, served: Served) -> None:
     """Have the HTTP server send an object from its file; the last bytes stay back if another program changed it."""
     file = content.reader.file
     end = content.start + content.length
     tail = max(content.start, end - _TAIL)
-    first = {"file": file, "offset": content.start, "count": tail - content.start, "more_body": True}
-    await send({"type": ZERO_COPY, **first})
+    await _send_range(file, content.start, tail - content.start, more=True, send=send, served=served)
     content.reader.require_unchanged()
-    await send({"type": ZERO_COPY, "file": file, "offset": tail, "count": end - tail, "more_body": more})
+    await _send_range(file, tail, end - tail, more=more, send=send, served=served)
 
 
-async def _send_rest(first: Buffer, rest: AsyncIterator[Buffer], *, more: bool, receive: Receive, send: Send) -> None:
+async def _send_range(file: int | None, start: int, count: int, *, more: bool, send: Send, served: Served) -> None:
+    message: Message = {"type": ZERO_COPY, "file": file, "offset": start, "count": count, "more_body": more}
+    try:
+        await send(message)
+    except BaseException:
+        served.sent = message.get(TAKEN, served.sent)
+        raise
+    served.sent = message.get(TAKEN, served.sent + count)
+
+
+async def _send_rest(
+    first: Buffer, rest: AsyncIterator[Buffer], *, more: bool, receive: Receive, send: Send, served: Served
+) -> None:
     """Send an object piece by piece; stop reading it when the client is gone, for sending says nothing of that."""
     gone = asyncio.create_task(_disconnected(receive))
     try:
-        await send({"type": "http.response.body", "body": first, "more_body": True})
+        await _send_piece(first, more=True, send=send, served=served)
         async for piece in rest:
             if gone.done():
                 return
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-        await send({"type": "http.response.body", "body": b"", "more_body": more})
+            await _send_piece(piece, more=True, send=send, served=served)
+        await _send_piece(b"", more=more, send=send, served=served)
     finally:
         gone.cancel()
 

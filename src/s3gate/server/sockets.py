@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
 import ssl
+import stat
+from collections.abc import Sequence
 
-from s3gate.settings import Address
+from s3gate.core.addresses import Address, UnixAddress
 
-__all__ = ["BACKLOG", "ListenError", "bind", "check_certificate"]
+__all__ = ["BACKLOG", "ListenError", "bind", "bind_all", "check_certificate", "remove_unix", "renew_certificate"]
 
 # Connections that the kernel accepts before a worker takes them, for each worker.
 BACKLOG = 2048
@@ -18,6 +21,72 @@ _PORTS_TRIED = 100
 
 class ListenError(Exception):
     """The gateway cannot listen where it should; the message says why and what to do."""
+
+
+def bind_all(addresses: Sequence[Address | UnixAddress], count: int) -> list[list[socket.socket]]:
+    """For each of `count` workers a listening socket on each of the addresses, in their order. Raises ListenError."""
+    bound: list[list[socket.socket]] = []
+    try:
+        for address in addresses:
+            listeners = bind(address, count) if isinstance(address, Address) else _bind_unix(address, count)
+            bound.append(listeners)
+    except BaseException:
+        for listeners in bound:
+            for listener in listeners:
+                listener.close()
+        remove_unix(addresses[: len(bound)])
+        raise
+    return [list(each) for each in zip(*bound, strict=True)]
+
+
+def remove_unix(addresses: Sequence[Address | UnixAddress]) -> None:
+    """Remove the names of the Unix sockets among the addresses, whose gateway has stopped listening."""
+    for address in addresses:
+        if isinstance(address, UnixAddress):
+            try:
+                os.unlink(address.path)
+            except FileNotFoundError:
+                pass  # somebody was faster
+
+
+def _bind_unix(address: UnixAddress, count: int) -> list[socket.socket]:
+    """`count` descriptors of one listening socket, from which whoever is free first takes a connection."""
+    opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        try:
+            opened.bind(address.path)
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
+            _remove_deserted(address)
+            opened.bind(address.path)
+        opened.listen(BACKLOG)
+        return [opened.dup() for _ in range(count)]
+    except OSError as error:
+        raise ListenError(
+            f"Cannot listen on {address}: {error.strerror or error}. "
+            "Mend that, or choose a path that can be made, as in: --listen unix:/tmp/s3gate.sock"
+        ) from error
+    finally:
+        opened.close()
+
+
+def _remove_deserted(address: UnixAddress) -> None:
+    """Remove a Unix socket on which nobody listens any more, as a killed gateway leaves it, or raise ListenError."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(address.path)
+        except ConnectionRefusedError:
+            if stat.S_ISSOCK(os.lstat(address.path).st_mode):
+                os.unlink(address.path)
+                return
+        except OSError:
+            pass  # it is listened on, and just has no time; or it is no socket at all
+    raise ListenError(
+        f"Cannot listen on {address}: another program listens there already, or it is no socket. "
+        f"Stop it, or choose another path, as in: --listen {address}.2"
+    )
 
 
 def bind(address: Address, count: int) -> list[socket.socket]:
@@ -129,3 +198,29 @@ def check_certificate(cert: str | None, key: str | None) -> None:
         raise ListenError(
             f"Cannot read the TLS files --tls-cert {cert} and --tls-key {key}: {error.strerror or error}."
         ) from error
+
+
+def renew_certificate(context: ssl.SSLContext, cert: str, key: str) -> None:
+    """Have new connections shown the certificate that is in the files now.
+
+    Raises ListenError unless they are a certificate and its key; the one before stays then. What is tried out and what
+    is used are the same bytes, though the files may be replaced at this moment.
+    """
+    copies: list[int] = []
+    try:
+        for path in (cert, key):
+            with open(path, "rb") as file:
+                data = file.read()
+            copies.append(os.memfd_create("certificate", os.MFD_CLOEXEC))
+            with open(copies[-1], "wb", closefd=False) as copy:
+                copy.write(data)
+        names = [f"/proc/self/fd/{descriptor}" for descriptor in copies]
+        check_certificate(*names)
+        context.load_cert_chain(*names)
+    except OSError as error:  # ssl.SSLError is one
+        raise ListenError(f"Cannot use the TLS files {cert} and {key}: {error.strerror or error}.") from error
+    except ListenError as error:
+        raise ListenError(f"Cannot use the TLS files {cert} and {key}: they do not belong together.") from error
+    finally:
+        for descriptor in copies:
+            os.close(descriptor)

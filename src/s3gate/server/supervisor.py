@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from s3gate.server.notify import ServiceManager
+from s3gate.server.reloading import Reloader
 from s3gate.server.workers import MakeApplication, serve
 from s3gate.settings import Settings
 
@@ -27,7 +29,8 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 _QUICK_SECS = 1.0
 _QUICK_DEATHS = 5
 _FIRST_PAUSE_SECS = 0.1
-# How a worker says that it is ready: its process id, so that a late word of one that died says nothing of the next.
+# How a worker says that it is ready, or has reloaded: its process id, so that a late word of one that died says nothing
+# of the next.
 _PID = struct.Struct("=q")
 # What workers have beyond the grace time before they are killed.
 _SPARE_SECS = 5
@@ -35,32 +38,40 @@ _SPARE_SECS = 5
 
 @dataclass(slots=True)
 class _Slot:
-    """The place of one worker: its socket stays when the process changes. Times are of the monotonic clock."""
+    """The place of one worker: its sockets stay when the process changes. Times are of the monotonic clock."""
 
     index: int
-    listener: socket.socket
+    listeners: Sequence[socket.socket]
     pid: int = 0
     started: float = 0.0
     ready: bool = False
+    reloading: bool = False
     quick_deaths: int = 0
     start_at: float = 0.0
+
+    def close(self) -> None:
+        """Stop listening."""
+        for listener in self.listeners:
+            listener.close()
 
 
 def run(
     settings: Settings,
-    listeners: Sequence[socket.socket],
+    listeners: Sequence[Sequence[socket.socket]],
     *,
     make_app: MakeApplication,
     protocol: type[asyncio.Protocol],
     announce: Callable[[], None],
+    reloader: Reloader | None = None,
 ) -> int:
-    """Keep one worker process on each of `listeners` until SIGTERM or SIGINT; gives the exit status.
+    """Keep one worker process on the sockets of each of `listeners` until SIGTERM or SIGINT; gives the exit status.
 
     `announce` is called once, when every worker is ready. The sockets stay open here, so that connections that wait
-    for a worker which died are taken by the one that replaces it. SIGHUP is passed on to the workers. Must be called
-    in the main thread, with no other thread running.
+    for a worker which died are taken by the one that replaces it. On SIGHUP `reloader` says what has changed, and the
+    workers take it over. The service manager that NOTIFY_SOCKET names is told of all this. Must be called in the main
+    thread, with no other thread running.
     """
-    return _Supervisor(settings, listeners, make_app, protocol).run(announce)
+    return _Supervisor(settings, listeners, make_app, protocol, reloader).run(announce)
 
 
 class _Supervisor:
@@ -69,14 +80,18 @@ class _Supervisor:
     def __init__(
         self,
         settings: Settings,
-        listeners: Sequence[socket.socket],
+        listeners: Sequence[Sequence[socket.socket]],
         make_app: MakeApplication,
         protocol: type[asyncio.Protocol],
+        reloader: Reloader | None,
     ) -> None:
+        self._manager = ServiceManager.of_environment()
+        self._reloader = reloader
+        self._reloading = False
         self._settings = settings
         self._make_app = make_app
         self._protocol = protocol
-        self._slots = [_Slot(index, listener) for index, listener in enumerate(listeners)]
+        self._slots = [_Slot(index, sockets) for index, sockets in enumerate(listeners)]
         self._stop_by: float | None = None
         self._status = 0
         # Signals and readiness both arrive in pipes, so that one select waits for them without a race.
@@ -95,6 +110,7 @@ class _Supervisor:
                 if not announced and all(slot.ready for slot in self._slots):
                     announced = True
                     _announce(announce)
+                    self._manager.ready()
             return self._status
         finally:
             self._kill_all()
@@ -121,7 +137,11 @@ class _Supervisor:
         # Readiness first: a worker that said so and then died was ready.
         for (pid,) in _PID.iter_unpack(_drain(self._readiness[0])):
             for slot in self._slots:
-                slot.ready = slot.ready or slot.pid == pid
+                if slot.pid == pid:
+                    slot.ready, slot.reloading = True, False
+        if self._reloading and not any(slot.reloading for slot in self._slots):
+            self._reloading = False
+            self._manager.ready()
         for number in _drain(self._signals[0]):
             self._handle(number)
         return True
@@ -136,8 +156,7 @@ class _Supervisor:
         if number == signal.SIGCHLD:
             self._reap()
         elif number == signal.SIGHUP:
-            _log.info("reloading")
-            self._send(signal.SIGHUP)
+            self._reload()
         elif self._stop_by is None:
             self._stop(0)
         elif number == signal.SIGINT:
@@ -145,13 +164,25 @@ class _Supervisor:
             self._status = 1
             self._kill_all()
 
+    def _reload(self) -> None:
+        """Have the workers take over what has changed, and those that will replace them."""
+        _log.info("reloading")
+        self._manager.reloading()
+        if self._reloader is not None:
+            self._settings = self._reloader.reload(self._settings, tells=True)
+        self._reloading = True
+        for slot in self._slots:
+            slot.reloading = slot.pid != 0
+        self._send(signal.SIGHUP)
+
     def _stop(self, status: int) -> None:
         """Have the workers finish; new connections are refused from now on."""
+        self._manager.stopping()
         _log.info("stopping; requests under way have %d seconds to finish", self._settings.grace_secs)
         self._status = status
         self._stop_by = time.monotonic() + self._settings.grace_secs + _SPARE_SECS
         for slot in self._slots:
-            slot.listener.close()
+            slot.close()
         self._send(signal.SIGTERM)
 
     def _send(self, number: signal.Signals) -> None:
@@ -175,7 +206,7 @@ class _Supervisor:
 
     def _buried(self, slot: _Slot, status: int) -> None:
         """A worker has ended: when that was not wanted, have it replaced, or give up if it keeps dying at once."""
-        pid, slot.pid = slot.pid, 0
+        pid, slot.pid, slot.reloading = slot.pid, 0, False
         if self._stop_by is not None:
             return
         _log.error("worker %d (process %d) %s", slot.index, pid, _ending(status))
@@ -220,11 +251,12 @@ class _Supervisor:
             self._let_go(slot)
             serve(
                 self._settings,
-                slot.listener,
+                slot.listeners,
                 self._make_app(self._settings, slot.index),
                 protocol=self._protocol,
                 lifeline=self._lifeline[0],
                 on_ready=lambda: _report_ready(self._readiness[1]),
+                reloader=self._reloader,
             )
             status = 0
         except SystemExit as end:
@@ -240,7 +272,7 @@ class _Supervisor:
             os.close(descriptor)
         for other in self._slots:
             if other is not slot:
-                other.listener.close()
+                other.close()
 
 
 def _take_note(_number: int, _frame: object) -> None:

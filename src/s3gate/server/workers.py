@@ -1,4 +1,4 @@
-"""A worker process: uvicorn over one inherited socket, until it is told to stop or its parent is gone."""
+"""A worker process: uvicorn over inherited sockets, until it is told to stop or its parent is gone."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import resource
 import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import uvicorn
 
-from s3gate.server.sockets import BACKLOG
+from s3gate.server.reloading import Reloader
+from s3gate.server.sockets import BACKLOG, ListenError, renew_certificate
 from s3gate.settings import Settings
 
 __all__ = ["Application", "MakeApplication", "serve"]
@@ -26,13 +27,13 @@ _LINGER_SECS = 0.5
 
 
 class Application(Protocol):
-    """An ASGI application that can take its credentials in again."""
+    """An ASGI application that can take changes over."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any, /) -> None:
         """Serve one ASGI scope; the lifespan scope as well."""
 
-    def reload(self) -> None:
-        """Read again at once what may have changed (SIGHUP). Called in the event loop."""
+    def reload(self, settings: Settings) -> None:
+        """Go on with these settings, and read again what may have changed (SIGHUP). Called in the event loop."""
 
 
 MakeApplication = Callable[[Settings, int], Application]
@@ -41,18 +42,30 @@ MakeApplication = Callable[[Settings, int], Application]
 class _Server(uvicorn.Server):
     """uvicorn's server that says when it is ready, reloads on SIGHUP and stops when its parent is gone."""
 
-    def __init__(self, config: uvicorn.Config, app: Application, lifeline: int, on_ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        app: Application,
+        lifeline: int,
+        on_ready: Callable[[], None],
+        reload: Callable[[], Settings],
+    ) -> None:
         super().__init__(config)
         self._app = app
         self._lifeline = lifeline
         self._on_ready = on_ready
+        self._reload_settings = reload
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start; only from here on signals are taken, for now there is a handler for each."""
         loop = asyncio.get_running_loop()
         loop.add_reader(self._lifeline, self._parent_gone)
-        await super().startup(sockets)
-        loop.add_signal_handler(signal.SIGHUP, self._app.reload)
+        of_unix = [listener for listener in sockets or () if listener.family == socket.AF_UNIX]
+        await super().startup([listener for listener in sockets or () if listener not in of_unix])
+        for listener in of_unix:  # uvicorn takes every socket that it is given for one of TCP
+            server = await loop.create_unix_server(self._new_protocol, sock=listener, backlog=self.config.backlog)
+            self.servers.append(server)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM, signal.SIGHUP})
         self._on_ready()
 
@@ -74,16 +87,30 @@ class _Server(uvicorn.Server):
     def _adopt(self, connection: socket.socket) -> asyncio.Task[Any]:
         """Serve a connection that was accepted outside of the event loop."""
         loop = asyncio.get_running_loop()
-
-        def new_protocol() -> asyncio.Protocol:
-            return self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn.Server.startup calls it
-                config=self.config, server_state=self.server_state, app_state=self.lifespan.state
-            )
-
-        task = loop.create_task(_accepted(loop, new_protocol, connection, self.config.ssl))
+        context = None if connection.family == socket.AF_UNIX else self.config.ssl
+        task = loop.create_task(_accepted(loop, self._new_protocol, connection, context))
         self.server_state.tasks.add(task)
         task.add_done_callback(self.server_state.tasks.discard)
         return task
+
+    def _new_protocol(self) -> asyncio.Protocol:
+        return self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn.Server.startup calls it
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+
+    def _reload(self) -> None:
+        """Take over what has changed. Connections and requests go on; those to come meet the new certificate."""
+        settings = self._reload_settings()
+        context = self.config.ssl
+        if context is not None and settings.tls_cert is not None and settings.tls_key is not None:
+            try:
+                renew_certificate(context, settings.tls_cert, settings.tls_key)
+            except ListenError as error:
+                _log.error("the certificate stays as it is: %s", error)
+        self.config.timeout_keep_alive = settings.keep_alive_secs
+        self.config.timeout_graceful_shutdown = settings.grace_secs
+        self._app.reload(settings)
+        self._on_ready()
 
     def _parent_gone(self) -> None:
         asyncio.get_running_loop().remove_reader(self._lifeline)
@@ -134,18 +161,20 @@ def _raise_descriptor_limit() -> None:
 
 def serve(
     settings: Settings,
-    listener: socket.socket,
+    listeners: Sequence[socket.socket],
     app: Application,
     *,
     protocol: type[asyncio.Protocol],
     lifeline: int,
     on_ready: Callable[[], None],
+    reloader: Reloader | None = None,
 ) -> None:
-    """Serve `app` on `listener` until SIGTERM; requests under way get settings.grace_secs to finish.
+    """Serve `app` on `listeners` until SIGTERM; requests under way get settings.grace_secs to finish.
 
     Called with SIGTERM, SIGINT and SIGHUP blocked. SIGINT stays so: a Ctrl-C reaches every process of the terminal,
     and the parent alone decides what it means. `lifeline` is a descriptor that becomes readable when the parent ends.
-    Raises SystemExit when the application cannot start.
+    On SIGHUP `reloader` says how the settings are now; `on_ready` is called then as well. Raises SystemExit when the
+    application cannot start.
     """
     _raise_descriptor_limit()
     config = uvicorn.Config(
@@ -167,4 +196,11 @@ def serve(
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
     )
-    _Server(config, app, lifeline, on_ready).run(sockets=[listener])
+
+    def reload() -> Settings:
+        nonlocal settings
+        if reloader is not None:
+            settings = reloader.reload(settings, tells=False)
+        return settings
+
+    _Server(config, app, lifeline, on_ready, reload).run(sockets=list(listeners))

@@ -15,6 +15,7 @@ import msgspec
 from s3gate.core.checksums import Buffer
 from s3gate.core.conditions import NO_CONDITION, WriteCondition
 from s3gate.core.errors import S3Error
+from s3gate.core.observation import UsageReport
 from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, Upload
 
 __all__ = [
@@ -209,6 +210,23 @@ class Backend(Protocol):
         be called at any time and in every process; one at a time does the work, and goes on where the last one ended.
         """
 
+    async def scan_usage(self, every: float) -> bool:
+        """Look through all buckets for what they hold, slowly, while requests are served; gives whether it was done.
+
+        May be called at any time and in every process; one at a time does the work, and not when it was done less than
+        half of `every` seconds ago.
+        """
+
+    def usage(self) -> UsageReport | None:
+        """What the last scan of any process has found; None where there was none. Called in any thread; blocks."""
+
+    async def recount(self, bucket: Bucket) -> None:
+        """Count anew what a bucket with a quota holds, while requests are served.
+
+        Its quota is in force from the end of the first count, which this is where the quota is new. Of a bucket that
+        has no quota any more it is forgotten what was known. A sweep does it for every bucket with a quota.
+        """
+
     # --- buckets
     async def list_buckets(self) -> list[Bucket]:
         """All buckets, in byte order of their names."""
@@ -251,6 +269,9 @@ class Backend(Protocol):
         The condition is decided against the current object while the lock is held. Readers see the old object or the
         new one, whole, with its own record. On return the object is as durable as the store is set to make it. On any
         error the old object stands untouched. `modified_ns`, `version_id` and `sequence` are set by the store.
+
+        Where the bucket has a quota (a document of the kind QUOTA) that leaves no room for the change QuotaExceeded is
+        raised. What the object replaces makes room for it.
 
         Where versioning is Enabled (as it stands when the key is locked) the object becomes a new version with an id of
         its own, and the one before stays as a version, its bytes never copied. Where it is Suspended the object

@@ -10,10 +10,12 @@ from types import MappingProxyType
 
 from msgspec.structs import replace
 
+from s3gate.core.bucket_properties import NO_QUOTA, check_quota, quota_of
 from s3gate.core.checksums import Buffer
 from s3gate.core.clock import now_ns
 from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
+from s3gate.core.observation import UsageReport
 from s3gate.core.values import Bucket, ObjectRecord, Owner, Part, Upload
 from s3gate.storage.backend import (
     Beside,
@@ -57,7 +59,17 @@ class _BucketState:
         return ["old completion"] * len(old)
 
     def commit(self, key: str, record: ObjectRecord, data: bytes, condition: WriteCondition) -> ObjectRecord:
-        return self.objects.commit(self.bucket.versioning, key, record, data, condition)
+        objects, quota = self.objects, quota_of(self.bucket.documents)
+        if quota == NO_QUOTA:
+            return objects.commit(self.bucket.versioning, key, record, data, condition)
+        before, held = objects.of(key), objects.held()
+        stored = objects.commit(self.bucket.versioning, key, record, data, condition)
+        try:
+            check_quota(quota, held, objects.held() - held)
+        except S3Error:
+            objects.put_back(key, before)
+            raise
+        return stored
 
 
 class _Reader:
@@ -138,6 +150,17 @@ class MemoryBackend:
     async def hash_foreign_files(self) -> int:
         """No other program can reach what is stored here."""
         return 0
+
+    async def scan_usage(self, every: float) -> bool:
+        """There is nothing to be looked through slowly."""
+        return False
+
+    def usage(self) -> UsageReport | None:
+        """Nothing is measured beforehand."""
+        return None
+
+    async def recount(self, bucket: Bucket) -> None:
+        """Nothing is kept that could be wrong: what a bucket holds is counted for every write."""
 
     # --- buckets
     async def list_buckets(self) -> list[Bucket]:

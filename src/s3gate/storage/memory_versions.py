@@ -5,9 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import chain
 
 from msgspec.structs import replace
 
+from s3gate.core.bucket_properties import Held
 from s3gate.core.clock import now_ns
 from s3gate.core.conditions import WriteCondition
 from s3gate.core.values import NULL_VERSION, ObjectRecord
@@ -54,6 +56,21 @@ class Versions:
 
     def __bool__(self) -> bool:
         return bool(self._by_key)
+
+    def of(self, key: str) -> list[Version]:
+        """The versions of a key, the newest first."""
+        return list(self._by_key.get(key, ()))
+
+    def put_back(self, key: str, versions: list[Version]) -> None:
+        """Make these the versions of a key."""
+        self._set(key, versions)
+
+    def held(self) -> Held:
+        """How much there is in all."""
+        sizes = [
+            each.record.size for each in chain.from_iterable(self._by_key.values()) if not each.record.delete_marker
+        ]
+        return Held(sum(sizes), len(sizes))
 
     def find(self, key: str, version_id: str | None) -> Version:
         """The current version, or the one with this id; errors as Backend.open_object."""

@@ -7,7 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
-from s3gate.auth.authenticate import authenticate
+from s3gate.auth.authenticate import Authenticated, AuthRules, authenticate
 from s3gate.core.clock import SECOND
 from s3gate.core.errors import S3Error
 from s3gate.core.values import Owner
@@ -51,6 +51,16 @@ def _v2(target: str = "/bucket/key", **headers: str) -> Wire:
 
 def _v2_presigned(*, expires: int = 3600) -> Wire:
     return signed_by_botocore("HmacV1QueryAuth", "GET", "/bucket/key", expires=expires)
+
+
+def test_why_somebody_is_refused_can_be_seen_in_the_log_without_what_they_signed_with(caplog) -> None:
+    authorization = _signed().headers["authorization"].replace(ACCESS_KEY, "NOBODYSKEY")
+    wire = changed(_signed(), headers={"authorization": authorization})
+    with caplog.at_level("DEBUG", "s3gate.auth"):
+        assert _refused(wire).code == "InvalidAccessKeyId"
+    assert "InvalidAccessKeyId" in caplog.text
+    assert "/bucket/key" in caplog.text
+    assert wire.headers["authorization"].rpartition("=")[2] not in caplog.text
 
 
 @pytest.mark.parametrize("headers", [{}, {"authorization": ""}, {"authorization": "  "}])
@@ -411,3 +421,31 @@ def test_v2_below_a_prefix_does_not_sign_for_another_object() -> None:
     with pytest.raises(S3Error) as caught:
         authenticate(Wire("DELETE", "/s3/s3/bucket/key", "", signed.headers), STORE, rules(path_prefix="/s3"))
     assert caught.value.code == "SignatureDoesNotMatch"
+
+
+def _unverified(wire: Wire) -> Authenticated:
+    return authenticate(wire, STORE, AuthRules("nowhere", unverified=True))
+
+
+def test_where_nobody_is_asked_every_caller_is_the_anonymous_one() -> None:
+    plain = wire_of("GET", "/bucket/key", {"host": HOST})
+    nonsense = changed(_signed(), headers={"authorization": "AWS4-HMAC-SHA256 nonsense"})
+    of_a_session = _signed(**{"x-amz-security-token": "token"})
+    found = [_unverified(wire) for wire in (plain, _signed(), _presigned(), _v2(), nonsense, of_a_session)]
+    assert [each.caller for each in found] == [ANONYMOUS] * 6
+
+
+def test_where_nobody_is_asked_a_payload_is_still_what_its_hash_says() -> None:
+    wire = wire_of("PUT", "/bucket/key", {"host": HOST, "content-length": "4", "x-amz-content-sha256": EMPTY})
+    decoder = _unverified(wire).payload.new_decoder()
+    decoder.feed(b"data")
+    with pytest.raises(S3Error) as caught:
+        decoder.finish()
+    assert caught.value.code == "XAmzContentSHA256Mismatch"
+
+
+def test_the_caller_with_a_token_has_no_access_key_that_could_be_used() -> None:
+    """Access key and secret key are one: it would stand in every log."""
+    store = MemoryCredentials({ACCESS_KEY: Credential(SECRET_KEY, SECRET_KEY)})
+    caller = authenticate(_signed(), store, rules()).caller
+    assert (caller.access_key, caller.anonymous) == (f"{SECRET_KEY[:4]}***", False)

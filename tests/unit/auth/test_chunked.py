@@ -235,3 +235,31 @@ def test_a_plain_body_of_another_hash_is_refused_with_both_hashes() -> None:
         "ClientComputedContentSHA256": "0" * 64,
         "S3ComputedContentSHA256": hashlib.sha256(b"x").hexdigest(),
     }
+
+
+def _by_somebody_else(*, trailers: Mapping[str, str] | None) -> bytes:
+    return SignedBody(seed(secret="a secret key that nobody here knows")).encode(CHUNKS, trailers)
+
+
+@pytest.mark.parametrize("trailers", [None, CRC], ids=["plain", "trailer"])
+@given(cut=st.integers(1, 500))
+def test_signatures_are_read_over_where_they_are_not_to_be_verified(
+    trailers: Mapping[str, str] | None, cut: int
+) -> None:
+    body = _by_somebody_else(trailers=trailers)
+    decoder = ChunkedDecoder(len(DATA), unverified=True, trailers=None if trailers is None else NAMES)
+    pieces = [body[at : at + cut] for at in range(0, len(body), cut)]
+    assert _decode(decoder, pieces) == (DATA, trailers or {})
+
+
+def test_what_is_not_verified_has_its_form_all_the_same() -> None:
+    def new() -> ChunkedDecoder:
+        return ChunkedDecoder(len(DATA), unverified=True, trailers=NAMES)
+
+    body = _by_somebody_else(trailers=CRC)
+    assert _code(new(), body[:-2]) == "IncompleteBody"
+    assert _code(new(), body + b"\r\n") == "IncompleteBody"
+    assert _code(new(), body.replace(b";chunk-signature=", b";signature=", 1)) == "IncompleteBody"
+    assert _code(new(), body.replace(b"x-amz-checksum-crc32c", b"x-amz-checksum-crc32")) == "MalformedTrailerError"
+    without = body[: body.index(b"x-amz-trailer-signature")] + b"\r\n"
+    assert _code(new(), without) == "IncompleteBody"

@@ -103,3 +103,13 @@ def test_signed_chunks_follow_from_the_signature_of_the_request() -> None:
     with pytest.raises(S3Error) as caught:
         payload.new_decoder().feed(SignedBody(seed()).encode([b"data"]))
     assert caught.value.code == "SignatureDoesNotMatch"
+
+
+@pytest.mark.parametrize("content", [SIGNED, SIGNED_TRAILER])
+def test_signed_chunks_are_read_without_a_signature_to_follow_from_where_nobody_is_asked(content: str) -> None:
+    trailers = {"x-amz-checksum-crc32": "rfPzYw=="} if content == SIGNED_TRAILER else None
+    headers = {LENGTH: "4", **({"x-amz-trailer": "x-amz-checksum-crc32"} if trailers else {})}
+    decoder = payload_of(headers, content, None, unverified=True).new_decoder()
+    data = decoder.feed(SignedBody(seed(secret="of somebody else")).encode([b"data"], trailers))
+    assert b"".join(map(bytes, data)) == b"data"
+    assert decoder.finish() == (trailers or {})

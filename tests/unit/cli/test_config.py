@@ -9,9 +9,11 @@ import tomli
 from s3gate.cli.config import render_reference, render_template
 from s3gate.cli.main import main
 from s3gate.config import ConfigError, load_settings
+from s3gate.setting_hints import is_live
 from s3gate.settings import Settings
 
 PROJECT = Path(__file__).parents[3]
+UNSET = {name for name, field in Settings.model_fields.items() if field.default is None}
 MARKS = ("<!-- settings: s3gate config reference -->\n\n", "\n<!-- end of settings -->")
 
 
@@ -21,6 +23,13 @@ def test_the_page_of_settings_is_what_the_settings_say():
     reference, end, _ = rest.partition(MARKS[1])
     assert end
     assert reference == render_reference()
+
+
+def test_the_reference_says_which_settings_change_while_the_gateway_serves():
+    told = re.findall(r"TOML: `(\w+)`\. A change is taken over on SIGHUP\.", render_reference())
+    assert told == [name for name in Settings.model_fields if is_live(name)]
+    assert {"log_level", "tls_cert", "credentials"} <= set(told)
+    assert not {"listen", "data_dir", "workers"} & set(told)
 
 
 def test_the_example_file_is_what_the_settings_say():
@@ -42,7 +51,7 @@ def test_the_example_file_changes_nothing_and_with_all_marks_taken_away_still_no
     assert load_settings({}, {}, path) == Settings()
     path.write_text(re.sub(r"^#(?=[a-z_]+ = )(?!.*not set by default)", "", render_template(), flags=re.MULTILINE))
     given = tomli.loads(path.read_text())["s3gate"]
-    assert set(Settings.model_fields) - set(given) == {"tls_cert", "tls_key", "root_access_key", "root_secret_key"}
+    assert set(Settings.model_fields) - set(given) == UNSET
     assert load_settings({}, {}, path) == Settings()
 
 

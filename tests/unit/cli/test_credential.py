@@ -153,3 +153,38 @@ def test_the_file_of_settings_names_the_store_too(run, tmp_path, monkeypatch):
 
 def test_an_empty_store_says_how_to_fill_it(path, run):
     assert "s3gate credential generate" in run("list")[1]
+
+
+def test_a_token_is_both_keys_and_shown_once(path, run):
+    status, out, _ = run("generate", "--token", "--policy", "readonly", "--description", "a pipeline")
+    assert status == 0
+    token = out.splitlines()[0].removeprefix("Token: ")
+    record = json.loads(path.read_text())
+    assert (record["access_key"], record["secret_key"], record["policy"]) == (token, token, "readonly")
+
+    listed = run("list")[1]
+    assert f"{token[:4]}***" in listed
+    assert token not in listed
+    assert run("list", "--show-secrets")[1].count(token) == 2
+    assert run("disable", token)[0] == 0
+
+
+def test_a_token_of_ones_own_is_taken_and_not_repeated(path, run):
+    token = "0123456789abcdef0123456789abcdef"
+    status, out, _ = run("add", "--token", token)
+    assert (status, token in out) == (0, False)
+    record = json.loads(path.read_text())
+    assert (record["access_key"], record["secret_key"]) == (token, token)
+
+
+@pytest.mark.parametrize("given", [("--access-key", "key"), ("--token", "token-of-mine", "--secret-key", SECRET)])
+def test_an_access_key_and_its_secret_are_given_together_or_a_token(path, run, given):
+    status, _, error = run("add", *given)
+    assert status == 1
+    assert "--token" in error
+    assert not path.exists()
+
+
+def test_a_token_that_is_too_short_is_no_secret(path, run):
+    status, _, error = run("add", "--token", "short")
+    assert (status, "secret key" in error) == (1, True)

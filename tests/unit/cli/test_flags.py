@@ -5,7 +5,8 @@ import argparse
 import pytest
 
 from s3gate.cli.flags import add_conf_flag, add_setting_flags, given_settings, type_of
-from s3gate.settings import Settings, flags_of
+from s3gate.setting_hints import flags_of
+from s3gate.settings import Settings
 
 
 @pytest.fixture

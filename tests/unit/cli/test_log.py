@@ -34,6 +34,23 @@ def test_a_level_lets_the_more_severe_ones_through(level, count, capsys):
     assert len(capsys.readouterr().err.splitlines()) == count
 
 
-def test_headers_are_never_logged_by_the_server_below():
-    configure_logging("trace")
+def test_a_module_can_have_a_level_of_its_own_until_the_next_configuration(capsys):
+    configure_logging("error,s3gate.server=debug")
+    logging.getLogger("s3gate.server.workers").debug("x")
+    logging.getLogger("s3gate.auth").warning("x")
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    configure_logging("error")
+    logging.getLogger("s3gate.server.workers").debug("x")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("name", ["s3gate.sever", "s3gate.no.such"])
+def test_a_level_of_a_module_that_is_not_there_is_told(name, capsys):
+    configure_logging(f"info,{name}=debug")
+    assert f"there is no module {name}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("levels", ["trace", "info,uvicorn=trace", "info,uvicorn.error=trace"])
+def test_headers_are_never_logged_by_the_server_below(levels):
+    configure_logging(levels)
     assert logging.getLogger("uvicorn.error").getEffectiveLevel() > TRACE

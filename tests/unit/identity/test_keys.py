@@ -2,7 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from s3gate.identity.keys import access_key_fault, new_access_key, new_secret_key, secret_key_fault, split_pair
+from s3gate.identity.keys import (
+    access_key_fault,
+    new_access_key,
+    new_secret_key,
+    new_token,
+    secret_key_fault,
+    split_pair,
+)
 
 
 @pytest.mark.parametrize("text", ["abc", "AKIAIOSFODNN7EXAMPLE", "user@example.com", "a" * 128, "a.b_c-d~e+f"])
@@ -40,3 +47,9 @@ def test_generated_keys_obey_the_rules_and_differ():
     assert all(len(key) == 40 and key.isascii() and key.isalnum() for key in secret_keys)
     assert not any(access_key_fault(key) for key in access_keys)
     assert not any(secret_key_fault(key) for key in secret_keys)
+
+
+def test_a_token_may_be_either_key():
+    tokens = {new_token() for _ in range(200)}
+    assert len(tokens) == 200
+    assert not any(access_key_fault(token) or secret_key_fault(token) for token in tokens)

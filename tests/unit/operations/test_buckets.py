@@ -67,6 +67,13 @@ async def test_a_location_is_that_of_the_gateway_or_refused(
         assert (await bench("PUT", "/new", body=configuration(location))).status == 200
 
 
+@pytest.mark.parametrize("location", ["eu-west-1", "ais", ""])
+async def test_where_regions_are_not_checked_every_bucket_is_in_the_gateways(bench: Bench, location: str) -> None:
+    bench.rules = Rules(region="us-west-2", any_region=True)
+    assert (await bench("PUT", "/new", body=configuration(location))).status == 200
+    assert (await bench("HEAD", "/new")).headers["x-amz-bucket-region"] == "us-west-2"
+
+
 async def test_a_configuration_that_is_no_xml_makes_no_bucket(bench: Bench) -> None:
     assert (await bench.fails("PUT", "/new", body="<x")).code == "MalformedXML"
     assert (await bench.fails("HEAD", "/new")).code == "NoSuchBucket"

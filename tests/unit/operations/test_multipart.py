@@ -64,6 +64,13 @@ async def test_an_upload_in_parts_makes_the_object_that_they_are(bench: Bench) -
     assert headers["content-length"] == str(len(FULL + TAIL))
 
 
+async def test_an_upload_may_say_that_its_metadata_are_its_own_and_not_that_they_are_copied(bench: Bench) -> None:
+    upload_id, etags = await begun(bench, x_amz_metadata_directive="REPLACE", x_amz_meta_a="1")
+    await bench("POST", "/b/k", f"uploadId={upload_id}", body=named(etags))
+    assert (await bench.head("/b/k"))["x-amz-meta-a"] == "1"
+    assert (await bench.fails("POST", "/b/k", "uploads", x_amz_metadata_directive="COPY")).code == "NotImplemented"
+
+
 async def test_a_part_of_the_object_can_be_read_by_its_number(bench: Bench) -> None:
     upload_id, etags = await begun(bench)
     await bench("POST", "/b/k", f"uploadId={upload_id}", body=named(etags))

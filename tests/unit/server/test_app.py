@@ -10,6 +10,7 @@ import pytest
 from s3gate.core.errors import S3Error
 from s3gate.server.addressing import Addressing
 from s3gate.server.app import create_app
+from s3gate.settings import Settings
 from s3gate.storage.memory import MemoryBackend
 from support.asgi import Credentials, ask_once, sample_gateway
 
@@ -105,5 +106,5 @@ def test_credentials_are_looked_at_again_and_again_also_after_a_fault() -> None:
 
 def test_reload_reads_the_credentials_at_once() -> None:
     credentials = Credentials()
-    create_app(sample_gateway(credentials=credentials)).reload()
+    create_app(sample_gateway(credentials=credentials)).reload(Settings())
     assert credentials.reloaded == 1

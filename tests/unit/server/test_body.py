@@ -47,6 +47,14 @@ def test_batches_have_about_a_mebibyte_and_keep_the_pieces_as_they_came() -> Non
     assert [piece for batch in batches for piece in batch] == pieces
 
 
+def test_the_size_of_a_batch_can_be_chosen() -> None:
+    async def run() -> list[int]:
+        body = RequestBody(Client([b"x" * 10] * 9).receive, {"content-length": "90"}, 40)
+        return [len(batch) async for batch in body.batches()]
+
+    assert asyncio.run(run()) == [4, 4, 1]
+
+
 @pytest.mark.parametrize("headers", [{"content-length": "0"}, {}])
 def test_a_request_without_a_body_is_never_received_from(headers: dict[str, str]) -> None:
     client = Client([])

@@ -18,6 +18,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from s3gate.server import cycle, protocol
+from s3gate.server.connections import TLS
 from s3gate.server.cycle import HIGH_WATER, PIECES, WHOLE, ZERO_COPY
 from s3gate.server.protocol import GatewayProtocol, protocol_class
 from support.certificates import self_signed
@@ -276,7 +277,9 @@ def test_nothing_is_sent_past_the_encryption(tmp_path, loop):
         while piece := connection.recv(1 << 20):
             answer += piece
     assert bodies(answer) == [DATA]
-    assert app.extensions.keys() == {PIECES, WHOLE}
+    assert app.extensions.keys() == {PIECES, WHOLE, TLS}
+    assert app.extensions[TLS]["version"].startswith("TLSv1.")
+    assert app.extensions[TLS]["cipher"]
 
 
 def test_the_classes_rely_on_nothing_that_uvicorn_does_not_have():

@@ -53,13 +53,15 @@ def executor() -> Iterator[ThreadPoolExecutor]:
 
 
 @contextlib.asynccontextmanager
-async def connected(executor: ThreadPoolExecutor) -> AsyncIterator[tuple[FileSender, socket.socket]]:
+async def connected(
+    executor: ThreadPoolExecutor, step: int = file_sender.STEP_BYTES
+) -> AsyncIterator[tuple[FileSender, socket.socket]]:
     """A sender and the other end of its connection."""
     near, far = socket.socketpair()
     with near, far:
         near.setblocking(False)
         far.setblocking(False)
-        sender = FileSender(near.fileno(), executor)
+        sender = FileSender(near.fileno(), executor, step)
         try:
             yield sender, far
         finally:
@@ -80,6 +82,23 @@ async def test_a_range_arrives_as_it_is(runner, executor, where, file, start, en
         sending = asyncio.create_task(sender.send(file, start, end - start))
         assert await read(far, end - start) == DATA[start:end]
         await sending
+
+
+@pytest.mark.parametrize("step", [1 << 19, 1 << 20, 1 << 21])
+async def test_no_more_is_sent_at_once_than_is_set(runner, executor, where, file, monkeypatch, step):
+    sent: list[int] = []
+    sendfile = os.sendfile
+
+    def noted(target: int, source: int, offset: int, count: int) -> int:
+        sent.append(count)
+        return sendfile(target, source, offset, count)
+
+    monkeypatch.setattr(os, "sendfile", noted)
+    async with connected(executor, step) as (sender, far):
+        sending = asyncio.create_task(sender.send(file, 0, SIZE))
+        assert await read(far, SIZE) == DATA
+        await sending
+    assert max(sent) == step
 
 
 async def test_one_range_follows_the_other(runner, executor, where, file):

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from s3gate.server.forwarded import Forwarded, parse_network
+from s3gate.core.addresses import parse_network
+from s3gate.server.forwarded import Forwarded
 
 
 def scope(peer: str | None = "10.0.0.1", scheme: str = "http") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from s3gate.access.authorize import Protection
 from s3gate.core.errors import S3Error
 from s3gate.server.addressing import Addressing
 from s3gate.server.pipeline import Pipeline
@@ -166,8 +167,8 @@ def test_an_expected_owner_that_is_another_is_denied() -> None:
 
 def test_read_only_denies_writes_and_allows_reads() -> None:
     READERS["k"] = Reader(1)
-    assert ask_once(sample_gateway(read_only=True), "GET", "/bucket/k").status == 200
-    assert ask_once(sample_gateway(read_only=True), "PUT", "/bucket/k", {}, [b"a"]).status == 403
+    assert ask_once(sample_gateway(protection=Protection(read_only=True)), "GET", "/bucket/k").status == 200
+    assert ask_once(sample_gateway(protection=Protection(read_only=True)), "PUT", "/bucket/k", {}, [b"a"]).status == 403
 
 
 def test_an_operation_asks_for_permission_on_a_second_resource() -> None:

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import errno
+import os
 import socket
+import ssl
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from s3gate.server.sockets import ListenError, bind, check_certificate
-from s3gate.settings import Address
+from s3gate.core.addresses import Address, UnixAddress
+from s3gate.server.sockets import (
+    ListenError,
+    bind,
+    bind_all,
+    check_certificate,
+    remove_unix,
+    renew_certificate,
+)
 from support.certificates import self_signed
 
 
@@ -101,6 +111,36 @@ def test_a_certificate_without_its_key_is_told(certificate, tmp_path):
         check_certificate(cert, str(tmp_path / "none.pem"))
 
 
+def test_a_renewed_certificate_takes_the_place_of_the_one_before_and_a_broken_one_does_not(certificate, tmp_path):
+    (tmp_path / "other").mkdir()
+    other = self_signed(tmp_path / "other")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    for broken in ((other[0], certificate[1]), (other[1], other[1]), (other[0], str(tmp_path / "none"))):
+        with pytest.raises(ListenError, match="Cannot use the TLS files"):
+            renew_certificate(context, *broken)
+        assert shown(context) == ssl.PEM_cert_to_DER_cert(Path(certificate[0]).read_text())
+    renew_certificate(context, *other)
+    assert shown(context) == ssl.PEM_cert_to_DER_cert(Path(other[0]).read_text())
+
+
+def shown(context: ssl.SSLContext) -> bytes | None:
+    """The certificate that a client of a server with this context sees."""
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.check_hostname = False
+    client.verify_mode = ssl.CERT_NONE
+    pipes = ssl.MemoryBIO(), ssl.MemoryBIO()
+    one = client.wrap_bio(pipes[0], pipes[1])
+    other = context.wrap_bio(pipes[1], pipes[0], server_side=True)
+    for _ in range(10):
+        for side in (one, other):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+    return one.getpeercert(binary_form=True)
+
+
 def test_an_encrypted_key_is_refused_instead_of_asking_for_a_passphrase(certificate, tmp_path):
     cert, key = certificate
     locked = str(tmp_path / "locked.pem")
@@ -118,3 +158,45 @@ def test_an_ipv6_socket_for_all_addresses_takes_ipv4_as_well():
         socket.create_connection(("127.0.0.1", listeners[0].getsockname()[1])).close()
     finally:
         close(listeners)
+
+
+def test_every_worker_listens_on_every_address(tmp_path):
+    unix = UnixAddress(str(tmp_path / "s3.sock"))
+    addresses = [Address("127.0.0.1", 0), unix]
+    workers = bind_all(addresses, 3)
+    try:
+        assert [[each.family for each in listeners] for listeners in workers] == [[socket.AF_INET, socket.AF_UNIX]] * 3
+        assert len({listeners[0].getsockname() for listeners in workers}) == 1
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(unix.path)
+            workers[2][1].accept()[0].close()
+        with pytest.raises(ListenError, match="listens there already"):
+            bind_all([unix], 1)
+    finally:
+        for listeners in workers:
+            close(listeners)
+    remove_unix(addresses)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_unix_socket_that_a_killed_gateway_left_is_taken_over(tmp_path):
+    unix = UnixAddress(str(tmp_path / "s3.sock"))
+    close(bind_all([unix], 1)[0])
+    assert os.path.exists(unix.path)
+    close(bind_all([unix], 1)[0])
+
+
+def test_what_is_no_socket_is_left_alone(tmp_path):
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(ListenError, match="no socket"):
+        bind_all([UnixAddress(str(tmp_path / "file"))], 1)
+    assert (tmp_path / "file").read_text() == "precious"
+    with pytest.raises(ListenError, match="--listen unix:"):
+        bind_all([UnixAddress(str(tmp_path / "none" / "s3.sock"))], 1)
+
+
+def test_of_several_addresses_all_are_given_back_when_one_cannot_be_had(tmp_path, taken):
+    unix = UnixAddress(str(tmp_path / "s3.sock"))
+    with pytest.raises(ListenError):
+        bind_all([unix, Address("127.0.0.1", taken)], 1)
+    assert not os.path.exists(unix.path)

@@ -11,6 +11,7 @@ from uvicorn.lifespan.on import LifespanOn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from s3gate.server import workers
+from s3gate.settings import Settings
 from support.tiny_gateway import TinyApp
 
 REQUEST = b"GET /reloads HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -41,7 +42,7 @@ def test_stopping_answers_what_was_sent_on_connections_not_accepted_and_on_idle_
         app = TinyApp()
         config = uvicorn.Config(app, http=HttpToolsProtocol, ws="none", lifespan="on", log_config=None)
         config.load()
-        server = workers._Server(config, app, lifeline[0], lambda: None)
+        server = workers._Server(config, app, lifeline[0], lambda: None, Settings)
         server.lifespan = LifespanOn(config)
         await server.startup([listener])
         idle = connect()

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.names import bucket_name_fault
+from s3gate.core.observation import UNOBSERVED, StoreObserver
 from s3gate.core.values import Bucket, ObjectRecord, Owner
 from s3gate.storage.backend import (
     Deletion,
@@ -31,6 +32,7 @@ from s3gate.storage.backend import (
 from s3gate.storage.filesystem import (
     batch_deletion,
     buckets,
+    counting,
     deletion,
     documents,
     janitor,
@@ -52,20 +54,23 @@ from s3gate.storage.filesystem.paths import place
 from s3gate.storage.filesystem.placement import PlacementName
 from s3gate.storage.filesystem.process_locks import NoLocks
 from s3gate.storage.filesystem.pruning import Pruner
+from s3gate.storage.filesystem.receiving import NOWHERE_ELSE, open_receivers
 from s3gate.storage.filesystem.sole_process import SoleProcess
 from s3gate.storage.filesystem.staging import FileStage, StageHolder
 from s3gate.storage.filesystem.upload_backend import UploadBackend
+from s3gate.storage.filesystem.usage_backend import UsageBackend
 
 __all__ = ["FilesystemBackend"]
 
 _log = logging.getLogger(__name__)
 
 _THREADS = 16
+_NOWHERE: Mapping[str, str] = {}
 _T = TypeVar("_T")
 _Q = TypeVar("_Q")
 
 
-class FilesystemBackend(UploadBackend):
+class FilesystemBackend(UploadBackend, UsageBackend):
     """Implements s3gate.storage.backend.Backend; the duties of each method are described there.
 
     Args:
@@ -79,6 +84,10 @@ class FilesystemBackend(UploadBackend):
         upload_parts: where the parts of uploads go: "auto", "in-place" or "separate", see placement.
         inline_bytes: how large a record may be to stand in an attribute; a larger one gets a file of its own.
         follow_links: symbolic links that stay in their bucket are followed, see links.
+        receive_in: directories in which objects and parts are received, None for the bucket's own, see receiving.
+        chunk_bytes: the size of the pieces in which a large object is read.
+        elsewhere: directories that are buckets as well, wherever they are: path by name. They are only read.
+        observer: is told of waits for locks, of syncs, and of what is staged.
     """
 
     def __init__(
@@ -94,6 +103,10 @@ class FilesystemBackend(UploadBackend):
         upload_parts: PlacementName = "auto",
         inline_bytes: int = INLINE_BYTES,
         follow_links: bool = False,
+        receive_in: tuple[str | None, str | None] = (None, None),
+        chunk_bytes: int = 1 << 20,
+        elsewhere: Mapping[str, str] = _NOWHERE,
+        observer: StoreObserver = UNOBSERVED,
     ) -> None:
         self._root = root
         self._level = durability
@@ -106,6 +119,10 @@ class FilesystemBackend(UploadBackend):
         self._upload_parts = upload_parts
         self._handles: dict[str, BucketDirectory] = {}
         self._follow_links = follow_links
+        self._receive_in = receive_in
+        self._chunk_bytes = chunk_bytes
+        self._observer = observer
+        self._elsewhere = elsewhere
         self._listing: listing.Memory | None = None
         self._pruner = Pruner()
         self._hasher = FileHasher()
@@ -122,6 +139,7 @@ class FilesystemBackend(UploadBackend):
             if not locking.excludes and not self._read_only:
                 self._sole = SoleProcess(root_fd, self._root)
                 locking = NoLocks(alone=True)
+            receivers = NOWHERE_ELSE if self._read_only else open_receivers(*self._receive_in)
         except BaseException:
             os.close(root_fd)
             raise
@@ -130,16 +148,19 @@ class FilesystemBackend(UploadBackend):
             root_fd,
             f"{os.getpid()}-{uuid.uuid4().hex[:12]}",
             executor,
-            durability=Durability(self._level, executor),
+            durability=Durability(self._level, executor, self._observer),
             metadata=self._metadata,
             parts=self._upload_parts,
             locking=locking,
             inline_bytes=self._inline_bytes,
             follows_links=self._follow_links,
+            receivers=receivers,
+            chunk_bytes=self._chunk_bytes,
+            elsewhere=self._elsewhere,
         )
         locks = None
         if not self._read_only:
-            locks = KeyLocks(locking.names(root_fd, buckets.LOCKS))
+            locks = KeyLocks(locking.names(root_fd, buckets.LOCKS), self._observer)
             self._election = janitor.Election(root_fd, locking)
         self._listing = listing.Memory(follow_links=self._follow_links)
         self._opened = store, executor, locks
@@ -167,6 +188,7 @@ class FilesystemBackend(UploadBackend):
             self._election.close()
         if self._sole is not None:
             self._sole.close()
+        store.receivers.close()
         os.close(store.root_fd)
 
     @seam
@@ -176,13 +198,15 @@ class FilesystemBackend(UploadBackend):
             return Swept()
         now_ns = janitor.filesystem_now(self._store.root_fd)
         root = leftovers.of_root(self._store, lambda: self._bucket_locks, now_ns)
-        return await janitor.sweep(
+        swept = await janitor.sweep(
             self._store.executor,
             root,
             self._all_buckets(),
             now_ns=now_ns,
             abort_after_days=self._abort_after_days,
         )
+        await counting.count_all(self._all_buckets(), self._store.executor)
+        return swept
 
     @seam
     async def hash_foreign_files(self) -> int:
@@ -265,7 +289,7 @@ class FilesystemBackend(UploadBackend):
     @seam
     async def list_buckets(self) -> list[Bucket]:
         found = []
-        for name in buckets.names(self._store.root_fd):
+        for name in buckets.served(self._store):
             try:
                 found.append(self._glance(name).value(self._region))
             except (FileNotFoundError, NotADirectoryError, PermissionError):
@@ -302,11 +326,11 @@ class FilesystemBackend(UploadBackend):
     # --- objects
     def stage(self, bucket: Bucket) -> StageHolder:
         """See Backend.stage."""
-        return StageHolder(self._new_stage, bucket)
+        return StageHolder(self._new_stage, bucket, self._observer)
 
     @blocking_seam
     def _new_stage(self, bucket: Bucket) -> FileStage:
-        return self._handle(bucket.name).stage()
+        return self._handle(bucket.name).upload_stage(self._store.receivers.objects)
 
     @seam
     async def commit_object(

@@ -8,16 +8,18 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Executor
 
+from s3gate.core.bucket_properties import QUOTA
 from s3gate.core.errors import S3Error
 from s3gate.core.values import VERSIONING, Bucket
 from s3gate.storage.filesystem import instance, layout
 from s3gate.storage.filesystem.durability import Durability
 from s3gate.storage.filesystem.layout import BucketRecord
 from s3gate.storage.filesystem.lock_kinds import FileLock, LockKind
-from s3gate.storage.filesystem.locks import KeyLocks
+from s3gate.storage.filesystem.locks import Hold, KeyLocks
 from s3gate.storage.filesystem.metadata import INLINE_BYTES, MetadataStore, SidecarMetadata, XattrMetadata
 from s3gate.storage.filesystem.paths import CONTROL
 from s3gate.storage.filesystem.placement import Placement
+from s3gate.storage.filesystem.receiving import NOWHERE_ELSE, ReceivedStage, Receivers
 from s3gate.storage.filesystem.staging import FileStage
 
 __all__ = ["CONF", "BucketDirectory", "Store"]
@@ -25,8 +27,10 @@ __all__ = ["CONF", "BucketDirectory", "Store"]
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CONTROL_DIRECTORIES = ("conf", "done", "locks", "meta", "mpu", "tmp", "x")
 CONF = CONTROL + b"/conf"
+_ACCOUNT = b"account"  # the lock space of what a bucket with a quota holds
 # A directory changed this short a time ago may change again without a new time stamp, on kernels with coarse ones.
 _SETTLED_NS = 2_000_000_000
+_NOWHERE: Mapping[str, str] = {}
 _NO_DOCUMENTS: Mapping[str, bytes] = {}
 
 
@@ -45,6 +49,9 @@ class Store:
         locking: LockKind,
         inline_bytes: int = INLINE_BYTES,
         follows_links: bool = False,
+        receivers: Receivers = NOWHERE_ELSE,
+        chunk_bytes: int = 1 << 20,
+        elsewhere: Mapping[str, str] = _NOWHERE,
     ) -> None:
         self.root_fd = root_fd
         self.instance = instance
@@ -55,6 +62,9 @@ class Store:
         self.locking = locking
         self.inline_bytes = inline_bytes
         self.follows_links = follows_links
+        self.receivers = receivers
+        self.chunk_bytes = chunk_bytes
+        self.elsewhere = elsewhere
 
 
 class BucketDirectory:
@@ -63,16 +73,18 @@ class BucketDirectory:
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
         self.name = name
+        self._path = store.elsewhere.get(name, name)  # one that is elsewhere is absolute: root_fd has no part in it
         self._descriptors: list[int] = []
-        self.fd = self._keep(os.open(name, _DIRECTORY, dir_fd=store.root_fd))
+        self.fd = self._keep(os.open(self._path, _DIRECTORY, dir_fd=store.root_fd))
         self.stat = os.fstat(self.fd)
         self._record = layout.read_bucket_record(self.fd)
         self._locks: KeyLocks | None = None
+        self._account_locks: KeyLocks | None = None
         self._alive: FileLock | None = None
         self._staging_fd = -1
         self._metadata: MetadataStore | None = None
         self._documents: tuple[int, Mapping[str, bytes]] = 0, {}
-        self._conf = f"{name}/{os.fsdecode(CONF)}"
+        self._conf = f"{self._path}/{os.fsdecode(CONF)}"
         self._conf_ino = 0
         self.shown: Bucket | None = None
 
@@ -81,7 +93,8 @@ class BucketDirectory:
         return fd
 
     def __del__(self) -> None:
-        for lock in (getattr(self, "_locks", None), getattr(self, "_alive", None)):
+        for name in ("_locks", "_account_locks", "_alive"):
+            lock: KeyLocks | FileLock | None = getattr(self, name, None)
             if lock is not None:
                 lock.close()
         for fd in getattr(self, "_descriptors", ()):
@@ -158,10 +171,15 @@ class BucketDirectory:
         """The versioning state as it was last looked at: for what is decided again under a lock."""
         return self._documents[1].get(VERSIONING, b"").decode()
 
+    @property
+    def has_quota(self) -> bool:
+        """Whether the bucket had a quota when it was last looked at: see account."""
+        return QUOTA in self._documents[1]
+
     def is_current(self) -> bool:
         """Whether the name still leads to this directory."""
         try:
-            stat = os.stat(self.name, dir_fd=self.store.root_fd, follow_symlinks=False)
+            stat = os.stat(self._path, dir_fd=self.store.root_fd, follow_symlinks=False)
         except FileNotFoundError:
             return False
         return stat.st_ino == self.stat.st_ino and stat.st_dev == self.stat.st_dev
@@ -170,6 +188,16 @@ class BucketDirectory:
         """Raise NoSuchBucket when the bucket was removed or replaced since it was opened."""
         if not self.is_current():
             raise S3Error("NoSuchBucket", BucketName=self.name)
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it is no directory of the data directory, and only read."""
+        return self.name in self.store.elsewhere
+
+    def check_writable(self) -> None:
+        """Raise AccessDenied for a bucket that is only read. Each way to a write passes here."""
+        if self.is_elsewhere:
+            raise S3Error("AccessDenied")
 
     @contextlib.contextmanager
     def _while_current(self) -> Iterator[None]:
@@ -206,11 +234,23 @@ class BucketDirectory:
         if self._locks is None:
             with self._while_current():
                 self.prepare(self.record)
-                self._locks = KeyLocks(self.store.locking.names(self.fd, CONTROL + b"/locks/keys"))
+                self._locks = KeyLocks(
+                    self.store.locking.names(self.fd, CONTROL + b"/locks/keys"), self.store.durability.observer
+                )
         return self._locks
+
+    def hold_account(self) -> Hold:
+        """The lock of the account; of two locks it is taken last."""
+        if self._account_locks is None:
+            locking, observer = self.store.locking, self.store.durability.observer
+            with self._while_current():
+                self.prepare(self.record)
+                self._account_locks = KeyLocks(locking.names(self.fd, CONTROL + b"/locks/account"), observer)
+        return self._account_locks.hold(_ACCOUNT, b"")
 
     def prepare(self, record: BucketRecord) -> None:
         """Make the control directory and bucket.json where they are missing. `record` is what a new one says."""
+        self.check_writable()
         with contextlib.suppress(FileExistsError):
             os.mkdir(CONTROL, 0o700, dir_fd=self.fd)
         control = os.open(CONTROL, _DIRECTORY, dir_fd=self.fd)
@@ -231,12 +271,23 @@ class BucketDirectory:
     def stage(self) -> FileStage:
         """A new staged file in this process's own staging directory."""
         with self._while_current():
-            if self._staging_fd < 0:
-                self.prepare(self.record)
-                with self._temporaries() as tmp:
-                    directory, self._alive = instance.claim(tmp, self.store.instance.encode(), self.store.locking)
-                self._staging_fd = self._keep(directory)
-            return FileStage.new(self._staging_fd, self.store.executor, self)
+            return FileStage.new(self._staging(), self.store.executor, self)
+
+    def upload_stage(self, receiver: int | None) -> FileStage:
+        """A stage for the body of a request, to be received in the open directory `receiver` if there is one."""
+        if receiver is None:
+            return self.stage()
+        with self._while_current():
+            return ReceivedStage(receiver, self._staging(), self.store.executor, self)
+
+    def _staging(self) -> int:
+        """The open staging directory of this process, made when it is first needed."""
+        if self._staging_fd < 0:
+            self.prepare(self.record)
+            with self._temporaries() as tmp:
+                directory, self._alive = instance.claim(tmp, self.store.instance.encode(), self.store.locking)
+            self._staging_fd = self._keep(directory)
+        return self._staging_fd
 
     @property
     def places_parts(self) -> bool:
@@ -261,6 +312,7 @@ class BucketDirectory:
 
     @contextlib.contextmanager
     def _temporaries(self) -> Iterator[int]:
+        self.check_writable()
         fd = os.open(CONTROL + b"/tmp", _DIRECTORY, dir_fd=self.fd)
         try:
             yield fd

@@ -22,7 +22,19 @@ from s3gate.storage.filesystem.syscalls import open_beneath
 from s3gate.storage.filesystem.threads import run_to_end
 from s3gate.storage.filesystem.tree import Directory
 
-__all__ = ["BUCKETS", "DECIDED", "LOCKS", "NEW", "TRASH", "create", "delete", "holds_versions", "names", "remove_tree"]
+__all__ = [
+    "BUCKETS",
+    "DECIDED",
+    "LOCKS",
+    "NEW",
+    "TRASH",
+    "create",
+    "delete",
+    "holds_versions",
+    "names",
+    "remove_tree",
+    "served",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +56,11 @@ def names(root_fd: int) -> list[str]:
             for entry in entries
             if entry.is_dir(follow_symlinks=False) and bucket_name_fault(entry.name, relaxed=True) is None
         )
+
+
+def served(store: Store) -> list[str]:
+    """The names of all buckets that are served: those of the data directory, and those that are elsewhere."""
+    return sorted({*names(store.root_fd), *store.elsewhere})
 
 
 async def create(store: Store, locks: KeyLocks, name: str, owner: Owner, region: str) -> BucketDirectory:
@@ -78,7 +95,7 @@ def _build(store: Store, name: str, owner: Owner, region: str) -> BucketDirector
 
 
 def _adopt(bucket: BucketDirectory, owner: Owner, region: str) -> BucketDirectory:
-    if bucket.is_adopted and owner.id == ROOT.id:
+    if bucket.is_adopted and owner.id == ROOT.id and not bucket.is_elsewhere:
         bucket.prepare(BucketRecord(owner, region, bucket.record.created_ns, ""))
         return bucket
     code = "BucketAlreadyOwnedByYou" if bucket.record.owner.id == owner.id else "BucketAlreadyExists"
@@ -91,6 +108,7 @@ async def delete(store: Store, locks: KeyLocks, bucket: BucketDirectory) -> None
     The directory is renamed away and looked at once more: a write that was acknowledged before the rename is found
     then, and the bucket comes back; one that commits after it finds its bucket gone and is not acknowledged.
     """
+    bucket.check_writable()
     not_empty = S3Error("BucketNotEmpty", BucketName=bucket.name)
     if await run_to_end(store.executor, holds_versions, bucket.fd):
         raise not_empty

@@ -15,7 +15,7 @@ from s3gate.storage.filesystem import history, links, objects, tree
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.history import HistoryEntry
 from s3gate.storage.filesystem.locks import LeaseExpired
-from s3gate.storage.filesystem.objects import ATTEMPTS, KEYS, Changes, State, locked_state
+from s3gate.storage.filesystem.objects import ATTEMPTS, Changes, State, locked_state
 from s3gate.storage.filesystem.paths import Place, place
 from s3gate.storage.filesystem.staging import FileStage
 
@@ -60,7 +60,7 @@ async def _try(
     marker = bucket.stage() if version_id is None and bucket.last_versioning else None
     try:
         with contextlib.suppress(LeaseExpired):
-            async with bucket.locks.hold(KEYS, key) as changes.lease:
+            async with changes.hold(bucket, key) as changes.lease:
                 arguments = bucket, key, condition, version_id, marker, changes
                 if marker is not None and bucket.durability.files:
                     return await marker.run(_delete, *arguments)  # the marker is forced to the medium there

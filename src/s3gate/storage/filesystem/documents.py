@@ -35,6 +35,7 @@ async def put(bucket: BucketDirectory, kind: str, data: bytes) -> None:
 
 async def delete(bucket: BucketDirectory, kind: str) -> None:
     """See Backend.delete_document."""
+    bucket.check_writable()
     with contextlib.suppress(FileNotFoundError):
         conf = os.open(CONF, _DIRECTORY, dir_fd=bucket.fd)
         try:

@@ -14,6 +14,7 @@ import time
 from collections import deque
 
 from s3gate.core.errors import S3Error
+from s3gate.core.observation import UNOBSERVED, StoreObserver
 from s3gate.storage.filesystem.lock_kinds import NameLocks
 
 __all__ = ["Hold", "KeyLocks", "Lease", "LeaseExpired"]
@@ -63,10 +64,11 @@ class Hold:
 
 
 class KeyLocks:
-    """The locks of one bucket, or of the names of all buckets."""
+    """The locks of one bucket, or of the names of all buckets. `observer` is told of every wait."""
 
-    def __init__(self, locks: NameLocks) -> None:
+    def __init__(self, locks: NameLocks, observer: StoreObserver = UNOBSERVED) -> None:
         self._locks = locks
+        self._observer = observer
         self._queues: dict[int, deque[asyncio.Future[None]]] = {}
 
     def close(self) -> None:
@@ -114,6 +116,7 @@ class KeyLocks:
             return
         turn = asyncio.get_running_loop().create_future()
         queue.append(turn)
+        begun = time.perf_counter_ns()
         try:
             await asyncio.sleep(0)  # a request may begin without a task, which a time limit needs
             async with asyncio.timeout(_TIMEOUT):
@@ -127,6 +130,8 @@ class KeyLocks:
             if isinstance(error, TimeoutError):
                 raise S3Error("SlowDown") from None
             raise
+        finally:
+            self._observer.lock_waited("task", time.perf_counter_ns() - begun)
 
     def _leave(self, slot: int) -> None:
         queue = self._queues[slot]
@@ -142,6 +147,13 @@ class KeyLocks:
         lease = Lease()
         if self._locks.try_lock(slot):
             return lease
+        begun = time.perf_counter_ns()
+        try:
+            return await self._try_again(slot)
+        finally:
+            self._observer.lock_waited("process", time.perf_counter_ns() - begun)
+
+    async def _try_again(self, slot: int) -> Lease:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _TIMEOUT
         wait = _FIRST_WAIT

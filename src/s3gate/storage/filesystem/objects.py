@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
@@ -15,10 +15,12 @@ from s3gate.core.conditions import WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.values import NULL_VERSION, ObjectRecord
 from s3gate.storage.filesystem import history, links, reading, tree
+from s3gate.storage.filesystem.account import Account
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.history import HistoryEntry
 from s3gate.storage.filesystem.locks import Lease, LeaseExpired
 from s3gate.storage.filesystem.paths import Place, place
+from s3gate.storage.filesystem.receiving import ReceivedStage
 from s3gate.storage.filesystem.staging import FileStage
 from s3gate.storage.filesystem.threads import close_file, run_to_end
 from s3gate.storage.filesystem.tree import Directory, Found
@@ -56,11 +58,25 @@ class Changes:
     garbage: list[bytes] = field(default_factory=list)
     files: list[Found] = field(default_factory=list)
     lease: Lease | None = None  # of the lock under which they are made
+    account: Account | None = None  # of a bucket that has a quota
 
     def note(self, fd: int) -> None:
         """This directory has changed."""
         if self.syncs:
             self.directories.append(os.dup(fd))
+
+    def hold(self, bucket: BucketDirectory, key: bytes) -> contextlib.AbstractAsyncContextManager[Lease]:
+        """The lock of a key, and after it that of the account where the bucket has a quota."""
+        return self._hold_account(bucket, key) if bucket.has_quota else bucket.locks.hold(KEYS, key)
+
+    @contextlib.asynccontextmanager
+    async def _hold_account(self, bucket: BucketDirectory, key: bytes) -> AsyncIterator[Lease]:
+        async with bucket.locks.hold(KEYS, key) as lease, bucket.hold_account():
+            self.account = Account(bucket, key)
+            try:
+                yield lease
+            finally:
+                self.account.settle()
 
     def check_lease(self) -> None:
         """Raise LeaseExpired when the lock may be lost: right before the commit, so that all is looked at once more."""
@@ -124,6 +140,8 @@ class State:
 def locked_state(bucket: BucketDirectory, key: bytes, where: Place, changes: Changes) -> Iterator[State]:
     """What stands at a key; only for a holder of its lock, because it clears away what a killed writer left."""
     versioning = bucket.versioning
+    if bucket.has_quota and changes.account is None:
+        raise LeaseExpired  # it got one just now: the writer looks again, with the lock of the account
     parent = tree.look_parent(bucket.fd, where)
     found = None
     try:
@@ -156,6 +174,8 @@ async def commit(
 ) -> ObjectRecord:
     """See Backend.commit_object. The one commit system call is the rename in tree.replace()."""
     bucket.check_home(stage)
+    if isinstance(stage, ReceivedStage):
+        await stage.arrive()
     name = key.encode()
     now = clock.now_ns()
     record = stamp(replace(record, size=stage.size, modified_ns=now), bucket.last_versioning, now)
@@ -166,7 +186,7 @@ async def commit(
             published = None
             try:
                 with contextlib.suppress(LeaseExpired):
-                    async with bucket.locks.hold(KEYS, name) as changes.lease:
+                    async with changes.hold(bucket, name) as changes.lease:
                         arguments = bucket, stage, name, record, condition, changes
                         if bucket.syncs_under_lock:
                             published = await stage.run(_publish, *arguments)
@@ -228,6 +248,8 @@ def _publish(
     with locked_state(bucket, key, where, changes) as state:
         condition.check(state.current)
         found, record = state.found, _restamp(bucket, stage, key, record, state)
+        if changes.account is not None:
+            changes.account.admit(record, state.versioning)
         garbage = [] if state.archives else state.garbage
         shadowed = links.is_followed_directory(bucket, where)
         bucket.metadata.settle(stage.fd, key, record)

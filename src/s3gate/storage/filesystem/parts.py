@@ -23,6 +23,7 @@ from s3gate.core.values import Part, Upload
 from s3gate.storage.backend import Stage
 from s3gate.storage.filesystem import regions, uploads
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
+from s3gate.storage.filesystem.receiving import ReceivedStage
 from s3gate.storage.filesystem.regions import RegionStage
 from s3gate.storage.filesystem.staging import FileStage, OpenStage
 
@@ -127,6 +128,9 @@ def _earlier(directory: int, number: int) -> list[bytes]:
 
 async def new_stage(bucket: BucketDirectory, upload: Upload, number: int, length: int | None) -> OpenStage:
     """A stage for a part: at its place where there is one, else in a file of its own."""
+    receiver = bucket.store.receivers.parts
+    if receiver is not None:
+        return bucket.upload_stage(receiver)
     return await regions.open_region(bucket, upload, number, length) or bucket.stage()
 
 
@@ -138,6 +142,8 @@ async def commit_part(bucket: BucketDirectory, upload: Upload, stage: Stage, par
         offset = stage.offset
     elif not isinstance(stage, FileStage):
         raise TypeError("a stage is committed to the backend that made it")
+    if isinstance(stage, ReceivedStage):
+        await stage.arrive()
     durability = bucket.durability
     if durability.files:
         await stage.run(durability.sync_file, stage.fd)

@@ -15,18 +15,20 @@ from s3gate.storage.filesystem.threads import close_file
 
 __all__ = ["FileReader"]
 
-_CHUNK_BYTES = 1 << 20
 _INLINE_BYTES = 256 << 10
 
 
 class FileReader:
-    """One version of an object, held open. `fd` stays valid until close()."""
+    """One version of an object, held open. `fd` stays valid until close(); it is read in pieces of `chunk_bytes`."""
 
-    def __init__(self, fd: int, stat: os.stat_result, record: ObjectRecord, executor: Executor) -> None:
+    def __init__(
+        self, fd: int, stat: os.stat_result, record: ObjectRecord, executor: Executor, chunk_bytes: int = 1 << 20
+    ) -> None:
         self.fd = fd
         self._stat = stat
         self._record = record
         self._executor = executor
+        self._chunk_bytes = chunk_bytes
         self._reading: asyncio.Future[bytes] | None = None
 
     @property
@@ -63,7 +65,7 @@ class FileReader:
         pieces = []
         end = start + length
         while start < end:
-            wanted = min(end - start, _CHUNK_BYTES)
+            wanted = min(end - start, self._chunk_bytes)
             piece = await self._pread(wanted, start)
             if not piece:
                 raise S3Error("InternalError", "The object became shorter while it was read")
@@ -76,7 +78,7 @@ class FileReader:
         """See ObjectReader.chunks."""
         end = start + length
         while start < end:
-            piece = await self._pread(min(end - start, _CHUNK_BYTES), start)
+            piece = await self._pread(min(end - start, self._chunk_bytes), start)
             if not piece:
                 raise S3Error("InternalError", "The object became shorter while it was read")
             start += len(piece)

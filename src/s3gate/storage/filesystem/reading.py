@@ -176,7 +176,7 @@ def open_one(bucket: BucketDirectory, key: str, version_id: str | None) -> Opene
 def open_reader(bucket: BucketDirectory, key: str, version_id: str | None) -> FileReader:
     """See Backend.open_object."""
     found, record = open_one(bucket, key, version_id)
-    return FileReader(found.fd, found.stat, record, bucket.store.executor)
+    return FileReader(found.fd, found.stat, record, bucket.store.executor, bucket.store.chunk_bytes)
 
 
 def read_record(bucket: BucketDirectory, key: str, version_id: str | None) -> ObjectRecord:

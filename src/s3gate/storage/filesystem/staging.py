@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 
 from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
+from s3gate.core.observation import UNOBSERVED, StoreObserver
 from s3gate.core.values import Bucket
 from s3gate.storage.backend import Beside, ObjectReader, Through
 from s3gate.storage.filesystem.durability import Durability
@@ -22,7 +23,7 @@ from s3gate.storage.filesystem.reader import FileReader
 from s3gate.storage.filesystem.syscalls import begin_writeback
 from s3gate.storage.filesystem.threads import close_file, run_to_end
 
-__all__ = ["FileStage", "Home", "OpenStage", "StageHolder", "copy_range"]
+__all__ = ["FileStage", "Home", "OpenStage", "StageHolder", "copy_range", "next_name"]
 
 _INLINE_BYTES = 64 << 10  # below this a hop to another thread costs more than the work
 _MAX_VECTORS = 512  # IOV_MAX is 1024
@@ -33,6 +34,11 @@ _WRITEBACK_BYTES = 32 << 20
 _CANNOT_CLONE = frozenset({errno.EINVAL, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO, errno.ESTALE})
 _numbers = count()
 _T = TypeVar("_T")
+
+
+def next_name() -> bytes:
+    """A name that no other stage of this process has."""
+    return b"%x" % next(_numbers)
 
 
 def _write_all(fd: int, pieces: list[Buffer]) -> int:
@@ -162,7 +168,7 @@ class FileStage(OpenStage):
     @classmethod
     def new(cls, directory: int, executor: Executor, home: Home) -> FileStage:
         """A new, empty one."""
-        name = b"%x" % next(_numbers)
+        name = next_name()
         fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)
         return cls(directory, name, fd, executor, home=home)
 
@@ -183,17 +189,22 @@ class FileStage(OpenStage):
 class StageHolder:
     """A stage for the length of an `async with` block; what is not committed then is removed."""
 
-    __slots__ = ("_bucket", "_make", "_stage")
+    __slots__ = ("_bucket", "_make", "_observer", "_stage")
 
-    def __init__(self, make: Callable[[Bucket], Awaitable[FileStage]], bucket: Bucket) -> None:
+    def __init__(
+        self, make: Callable[[Bucket], Awaitable[FileStage]], bucket: Bucket, observer: StoreObserver = UNOBSERVED
+    ) -> None:
         self._make = make
+        self._observer = observer
         self._bucket = bucket
         self._stage: FileStage | None = None
 
     async def __aenter__(self) -> FileStage:
         self._stage = await self._make(self._bucket)
+        self._observer.stage_begun()
         return self._stage
 
     async def __aexit__(self, *_: object) -> None:
         if self._stage is not None:
+            self._observer.stage_ended("committed" if self._stage.committed else "discarded")
             self._stage.discard()

@@ -6,7 +6,15 @@ import ctypes
 import errno
 import os
 
-__all__ = ["begin_writeback", "exchange", "free_range", "has_openat2", "open_beneath", "open_through_links"]
+__all__ = [
+    "begin_writeback",
+    "exchange",
+    "free_range",
+    "has_openat2",
+    "open_beneath",
+    "open_through_links",
+    "sync_filesystem",
+]
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _SYS_OPENAT2 = 437  # the same number on every architecture (Linux 5.6)
@@ -131,3 +139,13 @@ def free_range(fd: int, offset: int, length: int) -> bool:
     """Give the blocks of a range back, which reads as zeros then (fallocate); False where that is not to be had."""
     done: int = _fallocate(fd, _PUNCH_HOLE, offset, length)
     return done == 0
+
+
+def sync_filesystem(fd: int) -> None:
+    """Force all of the filesystem that `fd` is in to the medium (syncfs).
+
+    Raises OSError; from Linux 5.8 on also for what could not be written at any time since `fd` was opened.
+    """
+    if _libc.syncfs(ctypes.c_int(fd)) < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))

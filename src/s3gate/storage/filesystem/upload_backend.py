@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from s3gate.core.conditions import WriteCondition
+from s3gate.core.observation import StoreObserver
 from s3gate.core.values import Bucket, ObjectRecord, Part, Upload
 from s3gate.storage.backend import Stage
 from s3gate.storage.filesystem import assembly, parts, uploads
@@ -24,6 +25,8 @@ _T = TypeVar("_T")
 class UploadBackend(ABC):
     """The part of FilesystemBackend that is about uploads; the duties of each method are those of Backend."""
 
+    _observer: StoreObserver
+
     @abstractmethod
     def _handle(self, name: str) -> BucketDirectory:
         """The open directory of a bucket."""
@@ -35,6 +38,7 @@ class UploadBackend(ABC):
     @seam
     async def create_upload(self, bucket: Bucket, upload: Upload) -> None:
         await uploads.create(self._handle(bucket.name), upload)
+        self._observer.upload("created")
 
     @blocking_seam
     def find_upload(self, bucket: Bucket, key: str, upload_id: str) -> Upload:
@@ -44,9 +48,11 @@ class UploadBackend(ABC):
     async def stage_part(self, bucket: Bucket, upload: Upload, number: int, length: int | None) -> AsyncIterator[Stage]:
         """See Backend.stage_part."""
         stage = await self._new_part_stage(bucket, upload, number, length)
+        self._observer.stage_begun()
         try:
             yield stage
         finally:
+            self._observer.stage_ended("committed" if stage.committed else "discarded")
             stage.discard()
 
     @seam
@@ -76,7 +82,9 @@ class UploadBackend(ABC):
     ) -> ObjectRecord:
         handle = self._handle(bucket.name)
         key = canonical(handle, upload.key)
-        return await assembly.complete(handle, upload, parts, record, condition, key=key)
+        completed = await assembly.complete(handle, upload, parts, record, condition, key=key)
+        self._observer.upload("completed")
+        return completed
 
     @blocking_seam
     def find_completed(
@@ -87,3 +95,4 @@ class UploadBackend(ABC):
     @seam
     async def abort_upload(self, bucket: Bucket, upload: Upload) -> None:
         await uploads.abort(self._handle(bucket.name), upload)
+        self._observer.upload("aborted")

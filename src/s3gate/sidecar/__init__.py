@@ -1,0 +1,1 @@
+"""A gateway for the life of one command."""
