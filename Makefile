@@ -44,6 +44,10 @@ lint: $(VENV)/.dev ## Check style, types and the Dockerfile
 clients: client-programs ## Run real S3 clients against a live gateway (installs them the first time)
 	$(TIER)/bin/python -m pytest --timeout 300 -n 2 --dist worksteal tests/clients
 
+.PHONY: docs
+docs: .venvs/docs/.installed ## Build the documentation as a site, in build/site; every warning is an error
+	NO_MKDOCS_2_WARNING=1 .venvs/docs/bin/mkdocs build --strict --clean
+
 .PHONY: bench
 bench: $(VENV)/.run ## Measure the gateway beside the other servers that are installed (choices in ARGS)
 	PYTHONPATH=tests $(BIN)/python -m bench $(ARGS)
@@ -67,11 +71,20 @@ $(VENV)/.dev: pyproject.toml Makefile
 	$(BIN)/pip install $(PIP_FLAGS) --editable '.[test,lint]' $(HADOLINT)
 	touch $@
 
+.venvs/docs/.installed: pyproject.toml
+	$(call fresh-venv,$(@D))
+	$(@D)/bin/pip install $(PIP_FLAGS) --editable '.[docs]'
+	touch $@
+
 $(VENV)/.py-spy: $(VENV)/.run Makefile
 	$(BIN)/pip install $(PIP_FLAGS) $(PY_SPY)
 	touch $@
 
 include tests/clients/install.mk
+
+.PHONY: tensorflow
+tensorflow: $(TIER)/.installed $(VENVS)/tensorflow/.installed ## Run TensorFlow on s3:// against a live gateway (1.5 GB)
+	$(TIER)/bin/python -m pytest --timeout 600 tests/training
 
 .PHONY: large
 large: $(VENV)/.dev ## Run the large-scale suite: 5 GiB objects, 1,000,000 keys (needs 16 GB of disk, some 40 minutes)

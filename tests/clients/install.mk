@@ -10,7 +10,7 @@ MC := github.com/minio/mc@v0.0.0-20250313080218-cf909e1063a9
 RCLONE := github.com/rclone/rclone@v1.75.1
 
 .PHONY: client-programs
-client-programs: $(TIER)/.installed $(VENVS)/programs/.installed $(VENVS)/s3fs/.installed \
+client-programs: $(TIER)/.installed $(VENVS)/programs/.installed $(VENVS)/s3fs/.installed $(VENVS)/tensorboard/.installed \
 	$(VENVS)/bin/mc $(VENVS)/bin/rclone $(NODE_MODULES)/.installed debian-clients
 
 # The environment the tier runs in: the gateway, the tests' own needs and the libraries that get along with boto3.
@@ -40,4 +40,4 @@ $(NODE_MODULES)/.installed: $(CLIENTS)/js/package.json $(CLIENTS)/js/package-loc
 
 .PHONY: debian-clients
 debian-clients:
-	@$(CLIENTS)/debian-packages restic curl openssl
+	@$(CLIENTS)/debian-packages restic curl openssl s3fs fusermount3=fuse3 docker-registry nginx haproxy systemd-analyze=systemd unshare=util-linux ip=iproute2

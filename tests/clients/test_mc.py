@@ -103,3 +103,84 @@ def test_rm_and_rb_leave_nothing(mc: Program, gateway: Gateway, made_bucket: str
     assert mc("ls", "--recursive", f"gate/{made_bucket}") == b""
     mc("rb", f"gate/{made_bucket}")
     assert not (gateway.root / made_bucket).exists()
+
+
+def test_an_alias_is_set_and_one_with_a_wrong_key_can_do_nothing(gateway: Gateway, mc: Program):
+    mc("alias", "set", "more", gateway.endpoint, ACCESS_KEY, SECRET_KEY, "--api", "S3v4", "--path", "on")
+    (listed,) = _records(mc("alias", "list", "--json", "more"))
+    mc("alias", "set", "bad", gateway.endpoint, ACCESS_KEY, "not the secret")  # it asks by HEAD, and takes 403 for yes
+    refused = mc.outcome("ls", "--json", "bad")
+
+    assert (listed["URL"], listed["accessKey"], listed["path"]) == (gateway.endpoint, ACCESS_KEY, "on")
+    assert refused.returncode != 0
+    assert b"does not match the signature you provided" in refused.stdout
+
+
+def test_find_matches_by_name_path_size_and_age_and_runs_commands(mc: Program, made_bucket: str, tree: Path):
+    mc("mirror", tree, f"gate/{made_bucket}/tree")
+    found = f"gate/{made_bucket}/tree"
+
+    large = mc("find", found, "--larger", "200KiB").decode().split()
+    assert sorted(large) == [f"{found}/deep/er/and/deeper/still.bin", f"{found}/media/picture.jpg"]
+    assert mc("find", found, "--path", "*/deeper/*").decode().split() == [f"{found}/deep/er/and/deeper/still.bin"]
+    assert mc("find", found, "--newer-than", "1d", "--smaller", "2B", "--name", "one-*").decode().split() == [
+        f"{found}/one-byte"
+    ]
+    assert mc("find", found, "--name", "one-byte", "--exec", "echo found {base}") == b"found one-byte\n"
+    assert mc("find", found, "--older-than", "1d") == b""
+
+
+def test_versions_are_listed_read_undone_and_removed(mc: Program, gateway: Gateway, made_bucket: str):
+    key = f"gate/{made_bucket}/file"
+    mc("version", "enable", f"gate/{made_bucket}")
+    (info,) = _records(mc("version", "info", "--json", f"gate/{made_bucket}"))
+    assert info["versioning"]["status"] == "Enabled"
+
+    for content in (b"one", b"two", b"three"):
+        mc("pipe", key, stdin=content)
+    versions = _records(mc("ls", "--versions", "--json", key))
+    assert [version["size"] for version in versions] == [5, 3, 3]
+    oldest = str(versions[-1]["versionId"])
+    assert mc("cat", "--version-id", oldest, key) == b"one"
+
+    mc("cp", "--version-id", oldest, key, f"gate/{made_bucket}/restored")
+    assert (gateway.root / made_bucket / "restored").read_bytes() == b"one"
+
+    mc("rm", key)
+    assert not (gateway.root / made_bucket / "file").exists()
+    assert [each["isDeleteMarker"] for each in _records(mc("ls", "--versions", "--json", key))[:1]] == [True]
+    mc("undo", key)
+    assert (gateway.root / made_bucket / "file").read_bytes() == b"three"
+
+    mc("rm", "--version-id", oldest, key)
+    assert len(_records(mc("ls", "--versions", "--json", key))) == 2
+    mc("rm", "--versions", "--recursive", "--force", f"gate/{made_bucket}")
+    assert mc("ls", "--versions", "--recursive", f"gate/{made_bucket}") == b""
+
+    mc("version", "suspend", f"gate/{made_bucket}")
+    (info,) = _records(mc("version", "info", "--json", f"gate/{made_bucket}"))
+    assert info["versioning"]["status"] == "Suspended"
+    mc("rb", f"gate/{made_bucket}")
+
+
+def test_tags_are_set_listed_and_removed(mc: Program, made_bucket: str):
+    mc("pipe", f"gate/{made_bucket}/file", stdin=b"one")
+    for target in (f"gate/{made_bucket}", f"gate/{made_bucket}/file"):
+        mc("tag", "set", target, "colour=blue&size=1")
+        (tags,) = _records(mc("tag", "list", "--json", target))
+        assert tags["tagset"] == {"colour": "blue", "size": "1"}
+        mc("tag", "remove", target)
+        left = mc.outcome("tag", "list", target)
+        assert b"No tags found" in left.stdout + left.stderr
+
+
+def test_mirror_follows_the_changes_between_two_prefixes(mc: Program, gateway: Gateway, made_bucket: str):
+    source = gateway.root / made_bucket / "from"
+    mc("pipe", f"gate/{made_bucket}/from/one", stdin=b"one")
+    mc("mirror", f"gate/{made_bucket}/from", f"gate/{made_bucket}/to")
+    (source / "two").write_bytes(b"of another program")
+    mc("rm", f"gate/{made_bucket}/from/one")
+    mc("mirror", "--remove", "--overwrite", f"gate/{made_bucket}/from", f"gate/{made_bucket}/to")
+
+    assert digests(gateway.root / made_bucket / "to") == digests(source)
+    assert digests(source).keys() == {"two"}

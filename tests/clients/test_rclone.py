@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from support.files import MIB, change_tree, digests, payload, read_tree
 from support.gateway import ACCESS_KEY, REGION, SECRET_KEY, Gateway
+from support.processes import wait_for
 from support.programs import VENVS, Program, find_program
 
 
@@ -94,3 +96,36 @@ def test_moves_stay_within_the_service_and_purge_leaves_nothing(
 
     rclone("purge", f"gate:{made_bucket}")
     assert not (gateway.root / made_bucket).exists()
+
+
+def _run(*command: str | Path) -> None:
+    subprocess.run(command, check=True, timeout=60)
+
+
+def test_a_mounted_bucket_takes_cp_mv_and_rm_of_a_tree(
+    rclone: Program, gateway: Gateway, made_bucket: str, tree: Path, tmp_path: Path
+):
+    assert Path("/dev/fuse").exists(), "rclone mount needs /dev/fuse"
+    mount = tmp_path / "mount"
+    mount.mkdir()
+    # Without its cache a file has arrived when it is closed.
+    command = [*rclone.command, "mount", f"gate:{made_bucket}", mount, "--vfs-cache-mode", "off"]
+    process = subprocess.Popen(command, env=rclone.environ, cwd=tmp_path)
+    try:
+        wait_for(lambda: mount.is_mount() or process.poll() is not None, "the mount")
+        assert process.poll() is None, "rclone did not mount"
+        _run("cp", "-r", tree, mount / "copy")
+        assert digests(gateway.root / made_bucket / "copy") == digests(tree)
+
+        _run("diff", "-r", tree, mount / "copy")
+
+        # After a directory was moved rclone reads some files at their old place for a while: files, then.
+        _run("mv", mount / "copy/docs/read me.txt", mount / "read")
+        assert (gateway.root / made_bucket / "read").read_bytes() == (tree / "docs/read me.txt").read_bytes()
+        _run("rm", "-r", mount / "copy", mount / "read")
+        assert digests(gateway.root / made_bucket) == {}
+    finally:
+        if process.poll() is None:
+            _run("fusermount", "-u", mount)
+        status = process.wait(timeout=60)
+    assert status == 0
