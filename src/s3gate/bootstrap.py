@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,6 +16,7 @@ from s3gate.core.errors import S3Error
 from s3gate.core.observation import UNOBSERVED, StoreObserver
 from s3gate.identity.file_store import FileCredentialStore
 from s3gate.identity.model import ROOT
+from s3gate.identity.store import shown_key
 from s3gate.operations import ROUTES
 from s3gate.operations.call import Rules
 from s3gate.server.addressing import Addressing
@@ -24,12 +26,15 @@ from s3gate.server.gateway import Gateway
 from s3gate.server.rate_limits import RateLimits, Table
 from s3gate.storage.backend import Backend, StartError
 from s3gate.storage.filesystem.backend import FilesystemBackend
+from s3gate.storage.filesystem.mounts import mount_at
 from s3gate.storage.filesystem.probe import require_exact_names, require_locks, require_safe_links
 from s3gate.telemetry import assembly as telemetry
 from s3gate.telemetry.assembly import TelemetryError, TelemetryOptions
 from s3gate.telemetry.board import Board
 
 __all__ = ["make_app", "make_board", "open_storage", "prepare"]
+
+_log = logging.getLogger(__name__)
 
 _NOWHERE: Mapping[str, str] = {}
 _THERE = ("BucketAlreadyOwnedByYou", "BucketAlreadyExists")
@@ -57,7 +62,19 @@ def prepare(settings: Settings) -> None:
             ) from error
         require_locks(settings.data_dir, setting=settings.locks, workers=settings.worker_count)
         require_exact_names(settings.data_dir)
+        _warn_of_mount(settings.data_dir)
     asyncio.run(_try_store(open_storage(settings), settings))
+
+
+def _warn_of_mount(directory: str) -> None:
+    mount = mount_at(directory)
+    if mount is not None and mount.remembers_names:
+        _log.warning(
+            "%s is %s: while gateways on several machines write to it, one may take for missing what another has just "
+            "made. Mount it with actimeo=0,lookupcache=none, or run gateways on one machine only",
+            directory,
+            mount,
+        )
 
 
 async def _try_store(storage: Backend, settings: Settings) -> None:
@@ -109,18 +126,21 @@ def make_app(
     single = inputs is not None
     counters = telemetry.make_counters(board or make_board(settings, worker + 1), worker)
     storage = open_storage(settings, inputs or {}, counters or UNOBSERVED)
+    credentials = FileCredentialStore(settings.credentials_file, settings.fixed_credentials)
     remake = partial(_following, inputs=inputs)
     gateway = remake(
         Gateway(
             routes=ROUTES,
             storage=storage,
-            credentials=FileCredentialStore(settings.credentials_file, settings.fixed_credentials),
+            credentials=credentials,
             auth_rules=_auth_rules(settings, single=single),
             refresh_seconds=float(settings.cache_refresh_interval_secs),
             sweep_seconds=0.0 if settings.read_only else float(settings.janitor_interval_secs),
             hashes_foreign_files=settings.foreign_etags == "md5" and not settings.read_only,
             limits=RateLimits(rates),
-            telemetry=telemetry.make_telemetry(_telemetry_options(settings), counters, storage.usage),
+            telemetry=telemetry.make_telemetry(
+                _telemetry_options(settings), counters, storage.usage, partial(shown_key, credentials)
+            ),
             metrics_access=settings.metrics,
             scan_seconds=0.0 if counters is None else float(settings.metrics_scan_interval_secs),
         ),

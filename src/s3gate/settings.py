@@ -329,10 +329,11 @@ class Settings(BaseModel):
             fault = bucket_name_fault(name, relaxed=self.bucket_names == "relaxed")
             if fault is not None:
                 raise ValueError(f"create_buckets: {name!r} cannot be a bucket: {fault}")
-        keys = [credential.access_key for credential in self.fixed_credentials]
-        twice = sorted({key for key in keys if keys.count(key) > 1})
-        if twice:
-            raise ValueError(f"credentials: access key {twice[0]} is given twice")
+        known = {credential.access_key: credential.secret_key for credential in self.fixed_credentials}
+        for pair in self.credentials:
+            access_key, secret_key = split_pair(pair.get_secret_value())
+            if known[access_key] != secret_key:
+                raise ValueError(f"credentials: access key {access_key} is given with two secret keys")
         return self
 
     @property
@@ -370,12 +371,14 @@ class Settings(BaseModel):
 
     @property
     def fixed_credentials(self) -> tuple[Credential, ...]:
-        """The credentials that the settings themselves give: the administrator's first."""
-        found = []
+        """The credentials that the settings themselves give: the administrator's first, each access key once."""
+        found: dict[str, Credential] = {}
         if self.root_access_key is not None and self.root_secret_key is not None:
             secret = self.root_secret_key.get_secret_value()
-            found.append(Credential(self.root_access_key, secret, description="administrator", policy="admin"))
+            found[self.root_access_key] = Credential(
+                self.root_access_key, secret, description="administrator", policy="admin"
+            )
         for pair in self.credentials:
             access_key, secret_key = split_pair(pair.get_secret_value())
-            found.append(Credential(access_key, secret_key, description="from the configuration"))
-        return tuple(found)
+            found.setdefault(access_key, Credential(access_key, secret_key, description="from the configuration"))
+        return tuple(found.values())

@@ -105,7 +105,7 @@ def test_denials_are_in_the_audit_log_and_nothing_else_is(tmp_path: Path):
     assert [(line["verified"], line["access_key"]) for line in told[:3]] == [
         (True, "AKIDADMIN000000000001"),
         (False, "AKIDADMIN000000000001"),
-        (False, "AKIDNOBODY00000000001"),
+        (False, "AKID***"),  # whose it is nobody knows: it may be a token
     ]
     assert [line["action"] for line in told[:3]] == ["s3:PutObject", "s3:GetObject", "s3:GetObject"]
     assert [line["operation"] for line in told[:3]] == ["PutObject", "GetObject", "HeadObject"]

@@ -130,3 +130,18 @@ def test_a_pattern_of_read_only_buckets_has_only_characters_of_names_and_two_mor
     assert Settings(read_only_buckets=("master.*", "out?put_1", "*")).read_only_buckets[0] == "master.*"
     with pytest.raises(ValidationError, match="name or pattern"):
         Settings(read_only_buckets=("good", pattern))
+
+
+def test_a_pair_of_keys_may_be_given_in_two_places_and_the_first_counts():
+    settings = Settings(
+        root_access_key="admin", root_secret_key="admin-secret", credentials=("admin:admin-secret", "other:secret-two")
+    )
+    assert [(each.access_key, each.policy) for each in settings.fixed_credentials] == [
+        ("admin", "admin"),
+        ("other", "readwrite"),
+    ]
+
+
+def test_an_access_key_has_one_secret_key():
+    with pytest.raises(ValidationError, match="access key admin is given with two secret keys"):
+        Settings(root_access_key="admin", root_secret_key="admin-secret", credentials=("admin:another-secret",))

@@ -120,20 +120,17 @@ def _generate(arguments: argparse.Namespace, file: CredentialsFile) -> int:
 
 
 def _enable(arguments: argparse.Namespace, file: CredentialsFile) -> int:
-    file.set_enabled(arguments.access_key, True)
-    print(f"Enabled {arguments.access_key}.")
+    print(f"Enabled {file.set_enabled(arguments.access_key, True)}.")
     return 0
 
 
 def _disable(arguments: argparse.Namespace, file: CredentialsFile) -> int:
-    file.set_enabled(arguments.access_key, False)
-    print(f"Disabled {arguments.access_key}.")
+    print(f"Disabled {file.set_enabled(arguments.access_key, False)}.")
     return 0
 
 
 def _remove(arguments: argparse.Namespace, file: CredentialsFile) -> int:
-    file.remove(arguments.access_key)
-    print(f"Removed {arguments.access_key} from {file.path}.")
+    print(f"Removed {file.remove(arguments.access_key)} from {file.path}.")
     return 0
 
 

@@ -8,7 +8,8 @@ import sys
 from dataclasses import asdict
 
 from s3gate.storage.backend import StartError
-from s3gate.storage.filesystem.capabilities import FATAL, LIMIT, Capability, examine, mount_of
+from s3gate.storage.filesystem.capabilities import FATAL, LIMIT, Capability, examine
+from s3gate.storage.filesystem.mounts import mount_at
 
 __all__ = ["add_parser"]
 
@@ -32,7 +33,7 @@ def add_parser(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 def _doctor(arguments: argparse.Namespace) -> int:
     try:
         if not arguments.json:
-            print(f"{arguments.directory}: {mount_of(arguments.directory)}", end="\n\n")
+            print(f"{arguments.directory}: {mount_at(arguments.directory) or 'unknown filesystem'}", end="\n\n")
         found = []
         for capability in examine(arguments.directory):
             found.append(capability)

@@ -59,8 +59,8 @@ class CredentialsFile:
             entries = self._entries()
             if _position(entries, credential.access_key) is not None:
                 raise CredentialsFileError(
-                    f"There is an access key {credential.access_key} in {self.path} already: "
-                    f"remove it first (s3gate credential remove {credential.access_key}), or choose another."
+                    f"There is an access key {credential.shown_key} in {self.path} already: "
+                    "remove it first (s3gate credential remove KEY), or choose another."
                 )
             self._write([*(entry.line for entry in entries), _line(format_record(credential))])
 
@@ -79,21 +79,23 @@ class CredentialsFile:
             self._write([_line(format_record(made))])
             return made
 
-    def set_enabled(self, access_key: str, enabled: bool) -> None:
-        """Switch an access key on or off; its other fields stay."""
+    def set_enabled(self, access_key: str, enabled: bool) -> str:
+        """Switch an access key on or off; its other fields stay. Gives the key as it may be shown."""
         with self._locked():
             entries = self._entries()
             position = self._find(entries, access_key)
             lines = [entry.line for entry in entries]
             lines[position] = _line({**entries[position].fields, "enabled": enabled})
             self._write(lines)
+            return _shown(entries[position])
 
-    def remove(self, access_key: str) -> None:
-        """Take out every line of an access key."""
+    def remove(self, access_key: str) -> str:
+        """Take out every line of an access key. Gives the key as it may be shown."""
         with self._locked():
             entries = self._entries()
-            self._find(entries, access_key)
+            position = self._find(entries, access_key)
             self._write([entry.line for entry in entries if not _has_key(entry, access_key)])
+            return _shown(entries[position])
 
     def _entries(self) -> Sequence[Entry]:
         snapshot = self.read()
@@ -102,8 +104,9 @@ class CredentialsFile:
     def _find(self, entries: Sequence[Entry], access_key: str) -> int:
         position = _position(entries, access_key)
         if position is None:
+            # It is not said again: it may be a token, of another file.
             raise CredentialsFileError(
-                f"There is no access key {access_key} in {self.path}: s3gate credential list shows those there are."
+                f"There is no such access key in {self.path}: s3gate credential list shows those there are."
             )
         return position
 
@@ -148,6 +151,12 @@ def _owner_of(path: str) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_uid, status.st_gid
+
+
+def _shown(entry: Entry) -> str:
+    """The access key of a line, see Credential.shown_key."""
+    fields = entry.fields
+    return Credential(str(fields.get("access_key", "")), str(fields.get("secret_key", ""))).shown_key
 
 
 def _has_key(entry: Entry, access_key: str) -> bool:

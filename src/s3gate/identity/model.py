@@ -10,12 +10,12 @@ import msgspec
 
 from s3gate.core.values import Owner
 
-__all__ = ["ANONYMOUS", "POLICIES", "ROOT", "Caller", "Credential", "Policy", "canonical_id"]
+__all__ = ["ANONYMOUS", "POLICIES", "ROOT", "SHOWN_CHARACTERS", "Caller", "Credential", "Policy", "canonical_id"]
 
 Policy = Literal["readonly", "readwrite", "writeonly", "admin"]
 POLICIES: tuple[str, ...] = get_args(Policy)
 
-_SHOWN = 4  # characters of a token
+SHOWN_CHARACTERS = 4  # characters of a token
 
 
 def canonical_id(name: str) -> str:
@@ -52,7 +52,7 @@ class Credential:
     @property
     def shown_key(self) -> str:
         """The access key as it may be shown and logged: of a token the beginning alone."""
-        return f"{self.access_key[:_SHOWN]}***" if self.access_key == self.secret_key else self.access_key
+        return f"{self.access_key[:SHOWN_CHARACTERS]}***" if self.access_key == self.secret_key else self.access_key
 
 
 class Caller(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from functools import partial
 
 from s3gate import __version__
 from s3gate.telemetry.access_log import Format, renderer
-from s3gate.telemetry.audit_log import AuditLog
+from s3gate.telemetry.audit_log import AuditLog, Shown
 from s3gate.telemetry.board import Board
 from s3gate.telemetry.counters import Counters
 from s3gate.telemetry.exposition import BoardCollector, Exposition, ReadUsage
@@ -69,14 +69,14 @@ def make_counters(board: Board | None, worker: int) -> Counters | None:
     return None if board is None else Counters(board, worker)
 
 
-def make_telemetry(options: TelemetryOptions, counters: Counters | None, usage: ReadUsage) -> Telemetry:
-    """Everything that one worker tells; `usage` gives what the buckets hold."""
+def make_telemetry(options: TelemetryOptions, counters: Counters | None, usage: ReadUsage, shown: Shown) -> Telemetry:
+    """Everything that one worker tells; `usage` gives what the buckets hold, `shown` an access key for the eye."""
     sinks: list[TelemetrySink] = []
     if options.access_log is not None:
         render = renderer(options.access_log_format)
         sinks.append(LogFile(options.access_log, render, _lost("access", counters)))
     if options.audit_log is not None:
-        sinks.append(AuditLog(options.audit_log, _lost("audit", counters)))
+        sinks.append(AuditLog(options.audit_log, _lost("audit", counters), shown))
     if options.traces is not None:
         traces = importlib.import_module(_TRACES)
         sinks.append(traces.Traces(traces.otlp_exporter(options.traces)))

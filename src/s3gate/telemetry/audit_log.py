@@ -27,6 +27,7 @@ DENIALS = frozenset(
     }
 )
 
+Shown = Callable[[str], str]
 
 _encode_lines = msgspec.json.Encoder().encode_lines
 
@@ -35,8 +36,8 @@ class AuditLine(msgspec.Struct, frozen=True, omit_defaults=True):
     """What is told of a denial.
 
     `verified`: the caller has proven to have the secret key of `access_key`. If not, that is only what the request
-    says. `action` is the permission that the operation takes, "" where none claims the request. What is not known is
-    left out.
+    says, in full where it is the access key of somebody and no token. `action` is the permission that the operation
+    takes, "" where none claims the request. What is not known is left out.
     """
 
     time: str
@@ -60,7 +61,7 @@ class AuditLine(msgspec.Struct, frozen=True, omit_defaults=True):
     auth_type: str = ""
 
 
-def audit_line(served: Served, now: int) -> AuditLine:
+def audit_line(served: Served, now: int, shown: Shown) -> AuditLine:
     """A request that was denied, as it is told of; `now` as in access_log.line_of."""
     line = line_of(served, now)
     verified = bool(served.access_key)
@@ -72,7 +73,7 @@ def audit_line(served: Served, now: int) -> AuditLine:
         status=line.status,
         verified=verified,
         requester=line.requester,
-        access_key=served.access_key or claimed_access_key(served.headers, served.scope["query_string"]),
+        access_key=served.access_key or shown(claimed_access_key(served.headers, served.scope["query_string"])),
         remote_ip=line.remote_ip,
         action=served.action,
         operation=line.operation,
@@ -87,16 +88,15 @@ def audit_line(served: Served, now: int) -> AuditLine:
     )
 
 
-def _render_denials(requests: Sequence[Served]) -> bytes:
-    now = since_1970()
-    return _encode_lines([audit_line(served, now) for served in requests])
-
-
 class AuditLog(LogFile):
-    """The log of denials at `path`, see LogFile."""
+    """The log of denials at `path`, see LogFile. `shown` gives an access key that a request names as it may be told."""
 
-    def __init__(self, path: str, lost: Callable[[int], None]) -> None:
-        super().__init__(path, _render_denials, lost)
+    def __init__(self, path: str, lost: Callable[[int], None], shown: Shown) -> None:
+        def render(requests: Sequence[Served]) -> bytes:
+            now = since_1970()
+            return _encode_lines([audit_line(served, now, shown) for served in requests])
+
+        super().__init__(path, render, lost)
 
     def take(self, served: Served) -> None:
         """See ServedSink."""

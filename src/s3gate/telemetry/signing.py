@@ -10,7 +10,9 @@ __all__ = ["claimed_access_key", "redacted", "signing_of"]
 _V4, _V2 = ("SigV4", "AuthHeader"), ("SigV2", "AuthHeader")
 _QUERY_V4, _QUERY_V2 = ("SigV4", "QueryString"), ("SigV2", "QueryString")
 _UNSIGNED = ("", "")
-_SECRET = frozenset({"x-amz-signature", "signature", "x-amz-security-token"})
+# The access key among them, which of a token is its secret as well; logs have it in a field of its own.
+_SECRET = frozenset({"x-amz-signature", "signature", "x-amz-security-token", "x-amz-credential", "awsaccesskeyid"})
+_TRACES_OF_SECRETS = ("ignature", "oken", "redential", "ccess", "%")
 _MOST = 128  # characters of an access key that nobody has
 
 
@@ -40,8 +42,8 @@ def claimed_access_key(headers: Mapping[str, str], query: bytes) -> str:
 
 
 def redacted(query: str) -> str:
-    """A query without what would let its reader make the request again: signatures and session tokens."""
-    if "ignature" not in query and "oken" not in query and "%" not in query:
+    """A query without what would let its reader make the request again: signatures, session tokens, access keys."""
+    if not any(trace in query for trace in _TRACES_OF_SECRETS):
         return query
     return "&".join(
         f"{name}=REDACTED" if equals and unquote(name).lower() in _SECRET else pair

@@ -94,6 +94,7 @@ def test_an_error_document_has_the_fields_of_its_code_and_the_ids() -> None:
 def test_an_error_answers_head_without_a_body() -> None:
     answer = error_answer(S3Error("NoSuchKey"), resource="/", ids=IDS, head=True)
     assert (answer.status, answer.body) == (404, b"")
+    assert (b"x-minio-error-code", b"NoSuchKey") in answer.headers
 
 
 def test_not_modified_has_its_headers_and_no_body() -> None:

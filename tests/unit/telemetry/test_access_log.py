@@ -126,7 +126,8 @@ def test_the_size_of_what_is_written_is_that_of_the_body(operation: str):
     ("query", "shown"),
     [
         (b"X-Amz-Date=1&X-Amz-Signature=0a1b&x=2", "X-Amz-Date=1&X-Amz-Signature=REDACTED&x=2"),
-        (b"AWSAccessKeyId=A&Signature=a%3D&Expires=1", "AWSAccessKeyId=A&Signature=REDACTED&Expires=1"),
+        (b"AWSAccessKeyId=A&Signature=a%3D&Expires=1", "AWSAccessKeyId=REDACTED&Signature=REDACTED&Expires=1"),
+        (b"X-Amz-Credential=token%2F20261121&prefix=a", "X-Amz-Credential=REDACTED&prefix=a"),
         (b"X-Amz-Security-Token=t", "X-Amz-Security-Token=REDACTED"),
         (b"%58-Amz-Signature=0a", "%58-Amz-Signature=REDACTED"),
         (b"prefix=Signature&continuation-token=t", "prefix=Signature&continuation-token=t"),

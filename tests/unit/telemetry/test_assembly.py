@@ -20,7 +20,7 @@ OFF = TelemetryOptions()
 
 
 def test_by_default_nothing_is_told():
-    telemetry = assembly.make_telemetry(OFF, None, no_usage)
+    telemetry = assembly.make_telemetry(OFF, None, no_usage, str)
     assert assembly.make_board(OFF, ["GetObject"], 2) is None
     assert (telemetry.counters, telemetry.page) == (None, None)
     telemetry.begin()
@@ -31,7 +31,7 @@ def test_every_sink_gets_every_request(tmp_path: Path):
     access, audit = tmp_path / "access", tmp_path / "audit"
     options = TelemetryOptions(metrics=True, access_log=str(access), audit_log=str(audit))
     counters = assembly.make_counters(assembly.make_board(options, ["GetObject"], 1), 0)
-    telemetry = assembly.make_telemetry(options, counters, no_usage)
+    telemetry = assembly.make_telemetry(options, counters, no_usage, str)
 
     async def run() -> None:
         await telemetry.start()

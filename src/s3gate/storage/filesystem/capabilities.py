@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from s3gate.storage.filesystem import layout, lock_choice, syscalls
 from s3gate.storage.filesystem.metadata import ATTRIBUTE, INLINE_BYTES
+from s3gate.storage.filesystem.mounts import mount_at
 from s3gate.storage.filesystem.paths import MAX_NAME
 
-__all__ = ["FATAL", "FINE", "LIMIT", "NOTE", "Capability", "examine", "folds_case", "folds_unicode", "mount_of"]
+__all__ = ["FATAL", "FINE", "LIMIT", "NOTE", "Capability", "examine", "folds_case", "folds_unicode"]
 
 FINE = "ok"
 NOTE = "note"  # slower, or not used
@@ -89,22 +90,6 @@ def _trial(directory: str) -> Iterator[_Place]:
         shutil.rmtree(path)
 
 
-def mount_of(directory: str) -> str:
-    """The filesystem a directory is on, in words: type, source and options, by /proc/self/mountinfo."""
-    number = os.stat(directory).st_dev
-    wanted = f"{os.major(number)}:{os.minor(number)}"
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as file:
-        rows = [line.split() for line in file]
-    real = os.path.realpath(directory)
-    mounts = [row for row in rows if row[2] == wanted]
-    mounts = [row for row in mounts if f"{real}/".startswith(row[4].rstrip("/") + "/")] or mounts
-    if not mounts:
-        return "unknown filesystem"
-    row = max(mounts, key=lambda each: len(each[4]))
-    kind, source = row[row.index("-") + 1 : row.index("-") + 3]
-    return f"{kind} on {source}, mounted at {row[4]} ({row[5]})"
-
-
 def _yes(name: str, works: bool, effect: str, otherwise: str, *, level: str = FATAL) -> Capability:
     return Capability(name, FINE if works else level, "yes" if works else "no", effect if works else otherwise)
 
@@ -115,6 +100,19 @@ def _succeeds(work: Callable[[], object]) -> bool:
     except OSError:
         return False
     return True
+
+
+def _names_of_others(place: _Place) -> Capability:
+    mount = mount_at(place.served)
+    if mount is None or not mount.remembers_names:
+        return Capability("names made by other machines", FINE, "as they are", "several machines may serve it")
+    return Capability(
+        "names made by other machines",
+        LIMIT,
+        "remembered",
+        "for one machine alone; for several mount with actimeo=0,lookupcache=none, else one may take for missing what "
+        "another has just made, also when it decides If-None-Match",
+    )
 
 
 def _attributes(place: _Place) -> Capability:
@@ -371,6 +369,7 @@ def _inodes(place: _Place) -> Capability:
 _PROBES = (
     _attributes,
     _directory_attributes,
+    _names_of_others,
     _locks,
     _kind_of_locks("OFD locks", "ofd"),
     _kind_of_locks("POSIX locks", "posix"),

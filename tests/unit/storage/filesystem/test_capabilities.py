@@ -13,7 +13,8 @@ import pytest
 
 from s3gate.storage.backend import StartError
 from s3gate.storage.filesystem import capabilities, layout, ofd_locks, probe, process_locks
-from s3gate.storage.filesystem.capabilities import FATAL, FINE, LIMIT, NOTE, Capability, examine, mount_of
+from s3gate.storage.filesystem.capabilities import FATAL, FINE, LIMIT, NOTE, Capability, examine
+from s3gate.storage.filesystem.mounts import mount_at
 
 
 def tried(directory: Path) -> dict[str, Capability]:
@@ -44,8 +45,8 @@ def test_an_ordinary_filesystem_has_all_that_is_needed(tmp_path: Path) -> None:
 
 
 def test_the_filesystem_is_named(tmp_path: Path) -> None:
-    assert " on " in mount_of(str(tmp_path))
-    assert mount_of("/proc").startswith("proc on proc")
+    assert " on " in str(mount_at(str(tmp_path)))
+    assert str(mount_at("/proc")).startswith("proc on proc")
 
 
 def test_the_largest_attribute_is_found_to_the_byte(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
