@@ -58,9 +58,10 @@ class CredentialsFile:
         with self._locked():
             entries = self._entries()
             if _position(entries, credential.access_key) is not None:
+                shown = credential.shown_key
                 raise CredentialsFileError(
-                    f"There is an access key {credential.shown_key} in {self.path} already: "
-                    "remove it first (s3gate credential remove KEY), or choose another."
+                    f"There is an access key {shown} in {self.path} already: "
+                    f"remove it first (s3gate credential remove {shown}), or choose another."
                 )
             self._write([*(entry.line for entry in entries), _line(format_record(credential))])
 

@@ -136,7 +136,7 @@ def error_answer(error: S3Error, *, resource: str, ids: Ids, head: bool) -> Answ
     if error.status == 304:
         return Answer(error.status, headers)
     if head:  # MinIO's clients look here for what a HEAD has no document for, and take every 403 for one else
-        headers.append((b"x-minio-error-code", error.code.encode()))
+        headers += _encoded({"x-minio-error-code": error.code, "x-minio-error-desc": f'"{error.message}"'}.items())
     document = render_error(error, resource, ids.request, ids.host)
     headers += [_XML, (b"content-length", b"%d" % len(document))]
     return Answer(error.status, headers, b"" if head else document)

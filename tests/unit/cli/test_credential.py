@@ -166,7 +166,11 @@ def test_a_token_is_both_keys_and_shown_once(path, run):
     assert f"{token[:4]}***" in listed
     assert token not in listed
     assert run("list", "--show-secrets")[1].count(token) == 2
-    assert run("disable", token)[0] == 0
+    assert run("disable", token) == (0, f"Disabled {token[:4]}***.\n", "")
+    assert run("enable", token) == (0, f"Enabled {token[:4]}***.\n", "")
+    assert token not in "".join(map(str, run("add", "--token", token)))
+    assert run("remove", token)[1].startswith(f"Removed {token[:4]}***")
+    assert token not in "".join(map(str, run("remove", token)))
 
 
 def test_a_token_of_ones_own_is_taken_and_not_repeated(path, run):

@@ -89,7 +89,7 @@ def test_switching_a_key_with_two_lines_switches_the_one_in_force(file):
 @pytest.mark.parametrize("change", [lambda file: file.remove("none"), lambda file: file.set_enabled("none", True)])
 def test_a_key_that_is_not_there_is_told(file, change):
     file.add(KEY1)
-    with pytest.raises(CredentialsFileError, match="no access key none"):
+    with pytest.raises(CredentialsFileError, match="no such access key"):
         change(file)
     assert credentials(file) == [KEY1]
 

@@ -95,6 +95,7 @@ def test_an_error_answers_head_without_a_body() -> None:
     answer = error_answer(S3Error("NoSuchKey"), resource="/", ids=IDS, head=True)
     assert (answer.status, answer.body) == (404, b"")
     assert (b"x-minio-error-code", b"NoSuchKey") in answer.headers
+    assert (b"x-minio-error-desc", b'"The specified key does not exist."') in answer.headers
 
 
 def test_not_modified_has_its_headers_and_no_body() -> None:
