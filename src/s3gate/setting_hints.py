@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Annotated, get_args
+
+from s3gate.setting_types import FilePath
 from s3gate.settings import Settings
 
-__all__ = ["flags_of", "is_live", "may_repeat"]
+__all__ = ["flags_of", "is_live", "is_path", "may_repeat"]
 
 
 def _hints(name: str) -> dict[str, str]:
@@ -21,6 +24,13 @@ def flags_of(name: str) -> tuple[str, str]:
 def may_repeat(name: str) -> bool:
     """Whether the flag of a setting that is one text may be repeated: it is the texts, separated by commas."""
     return "repeat" in _hints(name)
+
+
+def is_path(name: str) -> bool:
+    """Whether a setting is the path of a file or a directory."""
+    field = Settings.model_fields[name]
+    given = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+    return FilePath in (given, *get_args(given))
 
 
 def is_live(name: str) -> bool:

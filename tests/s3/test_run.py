@@ -312,6 +312,14 @@ def test_a_file_for_the_environment_that_cannot_be_written_is_told_before_the_co
     assert os.listdir(tmp_path) == []
 
 
+def test_a_file_for_the_environment_is_named_when_the_disk_is_full():
+    done = run("--env-file", "/dev/full", command=["true"])
+    assert (done.returncode, done.stderr) == (
+        125,
+        "s3gate: Cannot write the variables to /dev/full: No space left on device.\n",
+    )
+
+
 def test_the_environment_is_also_written_to_a_file_and_nothing_of_other_accounts_is_left(tmp_path: Path):
     strange = {
         "AWS_ACCESS_KEY_ID": "real", "AWS_SECRET_ACCESS_KEY": "real", "AWS_SESSION_TOKEN": "real",
@@ -522,6 +530,13 @@ def test_an_output_directory_that_somebody_fills_meanwhile_is_left_alone(tmp_pat
     assert os.listdir(place) == ["file"]
     kept = done.stderr.partition("kept as ")[2].partition(": move")[0]
     assert (Path(kept) / "key").read_bytes() == b"body"
+
+
+def test_an_output_that_the_command_has_removed_is_told(out: Path):
+    done = run("--out", out, command=["sh", "-c", f"rm -rf {out.parent}/.{out.name}.*"])
+    assert done.returncode == 125
+    assert done.stderr.startswith("s3gate: The command has succeeded, but its output is gone")
+    assert not out.exists()
 
 
 def test_all_of_a_tree_is_read(tree: Path):

@@ -26,12 +26,14 @@ from s3gate.cli.serve import Log, Opened, reloader_for
 from s3gate.config import Settings, load_settings
 from s3gate.server.banner import endpoints
 from s3gate.server.reloading import Reloader
+from s3gate.server.sockets import check_certificate
+from s3gate.setting_hints import is_path
+from s3gate.telemetry.log_file import STDOUT
 
 __all__ = ["add_parser"]
 
 # Seconds beyond the grace time that a gateway has to end: its workers are killed before.
 _SPARE_SECS = 15
-_PATHS = ("data_dir", "tls_cert", "tls_key", "run_dir", "log_file")
 
 
 def add_parser(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -140,7 +142,9 @@ def _stop(arguments: argparse.Namespace) -> int:
     if pid_file.is_held:
         _end(pid_file)
     else:
-        print(f"No gateway runs at {settings.listen}.{_stale(pid_file)}{_elsewhere(settings)}")
+        record = pid_file.read()
+        listen = settings.listen if record is None else record.listen
+        print(f"No gateway runs at {listen}.{_stale(pid_file)}{_elsewhere(settings)}")
     return 0
 
 
@@ -192,22 +196,55 @@ def _restart(arguments: argparse.Namespace) -> int:
         return _start(arguments)
     if record is None:
         raise CommandError(f"The gateway of {pid_file.path} just starts or ends: try again in a moment.")
-    values = {**record.options, **_absolute(given_values(arguments))}
     conf = record.conf if arguments.conf is None else os.path.abspath(arguments.conf)
+    if pid_file.is_held:
+        _check_user(record)
     environ = _environ_of(record) if pid_file.is_held else dict(os.environ)
-    os.chdir(record.directory)
-    load_settings(values, environ, None if conf is None else Path(conf))  # what is wrong is told while it still serves
+    given = given_values(arguments)
+    values = {**record.options, **_absolute(given)}
+    _go_to(record.directory)
+    # What is wrong is told while it still serves.
+    wanted = load_settings(values, environ, None if conf is None else Path(conf))
+    check_certificate(wanted.tls_cert, wanted.tls_key)
+    if wanted.enable_distributed_auth and "credentials_path" in given:
+        values["credentials_path"] = given["credentials_path"]  # a path in the data directory
     if pid_file.is_held:
         _end(pid_file)
     sys.stdout.flush()
-    command = [sys.executable, "-m", "s3gate", "start", *arguments_for(values, conf)]
+    command = [sys.executable, "-P", "-m", "s3gate", "start", *arguments_for(values, conf)]
     os.execve(sys.executable, command, environ)  # noqa: S606  # the interpreter and the options that run it now
     raise AssertionError("execve comes back with an error alone")
 
 
 def _absolute(values: dict[str, object]) -> dict[str, object]:
     """The values that this command was given: its paths are those of the directory it was given in."""
-    return {name: os.path.abspath(str(value)) if name in _PATHS else value for name, value in values.items()}
+    return {name: _absolute_path(str(value)) if is_path(name) else value for name, value in values.items()}
+
+
+def _absolute_path(path: str) -> str:
+    return path if path == STDOUT else os.path.abspath(os.path.expanduser(path))
+
+
+def _go_to(directory: str) -> None:
+    """Work in the directory that a gateway was started in. Raises CommandError where it is gone."""
+    try:
+        os.chdir(directory)
+    except OSError as error:
+        raise CommandError(
+            f"The gateway was started in {directory}: {error.strerror or error}. Stop it, and start it elsewhere."
+        ) from error
+
+
+def _check_user(record: Record) -> None:
+    """Raise CommandError for a gateway of another user: this one's would make files that the other cannot read."""
+    try:
+        owner = os.stat(f"/proc/{record.pid}").st_uid
+    except FileNotFoundError:
+        return  # it just ends, which is told when it is to be ended
+    if owner != os.geteuid():
+        raise CommandError(
+            f"The gateway at {record.listen} runs as the user {owner}: restart it as that one, with sudo -u '#{owner}'."
+        )
 
 
 def _environ_of(record: Record) -> dict[str, str]:

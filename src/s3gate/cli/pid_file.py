@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import hashlib
 import json
 import os
 import re
@@ -22,6 +23,7 @@ __all__ = ["PidFile", "Record", "find", "others", "started_at"]
 
 _SUFFIX = ".pid"
 _ODD = re.compile(r"[^A-Za-z0-9.-]")
+_PLAIN = re.compile(r"[A-Za-z0-9.-]{1,200}:[0-9]+")
 _LONGEST = 200
 _ATTEMPTS = 100
 
@@ -53,7 +55,7 @@ class PidFile:
     """The file of the gateway at `listen` (the text of the setting) in `directory`."""
 
     def __init__(self, directory: str, listen: str) -> None:
-        self.path = os.path.join(directory, _ODD.sub("_", listen)[:_LONGEST] + _SUFFIX)
+        self.path = os.path.join(directory, _name(listen) + _SUFFIX)
         self._fd = -1
 
     @classmethod
@@ -107,9 +109,13 @@ class PidFile:
         write_all(self._fd, json.dumps(asdict(record)).encode() + b"\n")
 
     def release(self) -> None:
-        """Remove the file, and let go of the lock."""
+        """Remove the file, and let go of the lock. What another gateway has made there meanwhile stays.
+
+        Of several processes that have the lock each lets go; as long as one has it the file is nobody else's.
+        """
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+            if self._is(self._fd):
+                os.unlink(self.path)
         os.close(self._fd)
         self._fd = -1
 
@@ -153,13 +159,25 @@ class PidFile:
         return CommandError(f"Cannot read {self.path}: {error.strerror or error}.")
 
 
+def _name(listen: str) -> str:
+    """A name for a file that no other address has; addresses that are not HOST:PORT need a few digits for that."""
+    readable = _ODD.sub("_", listen)[:_LONGEST]
+    if _PLAIN.fullmatch(listen):
+        return readable
+    return f"{readable}-{hashlib.blake2b(listen.encode(), digest_size=4).hexdigest()}"
+
+
 def find(directory: str, listen: str, *, named: bool) -> PidFile:
-    """The file of the gateway at `listen`; when nobody has `named` that, of the only one that runs if there is one."""
+    """The file of the gateway at `listen`.
+
+    When nobody has `named` that, of the only one that runs, or where none does of the only one that was killed.
+    """
     wanted = PidFile(directory, listen)
     if named or wanted.is_held:
         return wanted
-    running = [each for each in _all_in(directory) if each.is_held]
-    return running[0] if len(running) == 1 else wanted
+    files = list(_all_in(directory))
+    found = [each for each in files if each.is_held] or [each for each in files if each.read() is not None]
+    return found[0] if len(found) == 1 else wanted
 
 
 def _all_in(directory: str) -> Iterator[PidFile]:

@@ -42,9 +42,9 @@ def probe_fault(url: str) -> str | None:
 
 
 def _connection(url: str) -> http.client.HTTPConnection:
+    if url.startswith("unix:"):
+        return _UnixConnection(url.removeprefix("unix:"))  # a path, in which "?" and "#" mean nothing
     parts = urllib.parse.urlsplit(url)
-    if parts.scheme == "unix":
-        return _UnixConnection(parts.path)
     if parts.scheme == "https":
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False

@@ -123,16 +123,17 @@ class Opened:
         try:
             board = bootstrap.make_board(settings, len(self.listeners))
             make_app = partial(bootstrap.make_app, board=board, rates=Table())
-            return supervisor.run(
-                settings,
-                self.listeners,
-                make_app=make_app,
-                protocol=protocol,
-                announce=announce,
-                reloader=reloader,
-            )
-        finally:
+        except BaseException:
             sockets.remove_unix(settings.addresses)
+            raise
+        return supervisor.run(
+            settings,
+            self.listeners,
+            make_app=make_app,
+            protocol=protocol,
+            announce=announce,
+            reloader=reloader,
+        )
 
 
 def _first_credential(settings: Settings) -> Credential | None:

@@ -40,8 +40,10 @@ def _status(arguments: argparse.Namespace) -> int:
     record = pid_file.read()
     fault = _fault(pid_file, record)
     if arguments.json:
-        facts = {} if record is None or not pid_file.is_held else _facts(record)
-        print(json.dumps({"serves": fault is None, "fault": fault, "listen": settings.listen} | facts))
+        listen = settings.listen if record is None else record.listen
+        runs = record is not None and pid_file.is_held and started_at(record.pid) == record.started
+        facts = _facts(record) if record is not None and runs else {}
+        print(json.dumps({"serves": fault is None, "fault": fault, "listen": listen} | facts))
         return 0 if fault is None else 1
     if fault is not None or record is None:
         print(f"s3gate: {settings.listen if record is None else record.listen}: {fault}", file=sys.stderr)

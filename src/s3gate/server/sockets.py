@@ -28,8 +28,10 @@ def bind_all(addresses: Sequence[Address | UnixAddress], count: int) -> list[lis
     bound: list[list[socket.socket]] = []
     try:
         for address in addresses:
-            listeners = bind(address, count) if isinstance(address, Address) else _bind_unix(address, count)
-            bound.append(listeners)
+            if isinstance(address, UnixAddress):
+                bound.append(_bind_unix(address, count))
+            else:
+                bound.append(bind(address, count, v6_only=_has_v4_beside(address, addresses)))
     except BaseException:
         for listeners in bound:
             for listener in listeners:
@@ -39,8 +41,17 @@ def bind_all(addresses: Sequence[Address | UnixAddress], count: int) -> list[lis
     return [list(each) for each in zip(*bound, strict=True)]
 
 
+def _has_v4_beside(address: Address, addresses: Sequence[Address | UnixAddress]) -> bool:
+    """Whether IPv4 has the port of an IPv6 address by an address of its own, as in 0.0.0.0:9900 beside [::]:9900."""
+    others = [each for each in addresses if isinstance(each, Address) and each.port == address.port]
+    return ":" in address.host and any(":" not in each.host for each in others)
+
+
 def remove_unix(addresses: Sequence[Address | UnixAddress]) -> None:
-    """Remove the names of the Unix sockets among the addresses, whose gateway has stopped listening."""
+    """Remove the names of the Unix sockets among the addresses.
+
+    To be called while they are listened on still: afterwards another gateway may have taken a name over.
+    """
     for address in addresses:
         if isinstance(address, UnixAddress):
             try:
@@ -89,25 +100,23 @@ def _remove_deserted(address: UnixAddress) -> None:
     )
 
 
-def bind(address: Address, count: int) -> list[socket.socket]:
+def bind(address: Address, count: int, *, v6_only: bool = False) -> list[socket.socket]:
     """`count` listening sockets on one address and port, among which the kernel shares out connections.
 
-    Each has SO_REUSEPORT, which would let it share the port of a stranger just as well; a bind without it proves
-    first that there is none. Raises ListenError.
+    Each has SO_REUSEPORT, which would let it share the port of a stranger just as well. So the first one gets it when
+    it listens: until then it has the port for itself, or there is an error, also where two gateways start at once.
+    `v6_only`: leave out IPv4, which `[::]` means as well otherwise. Raises ListenError.
     """
     family, where = _resolve(address)
+    bound: list[socket.socket] = []
     try:
-        if address.port:
-            _open(family, where, shared=False).close()
-        first = _open(family, where, shared=True)
-    except OSError as error:
-        raise ListenError(_remedy(address, family, where, error)) from error
-    bound = [first]
-    try:
-        # With port 0 the kernel has chosen one by now.
-        bound += [_open(family, first.getsockname(), shared=True) for _ in range(count - 1)]
-        for listener in bound:
-            listener.listen(BACKLOG)
+        bound.append(_open(family, where, shared=False, v6_only=v6_only))
+        bound[0].listen(BACKLOG)
+        bound[0].setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        for _ in range(count - 1):
+            # With port 0 the kernel has chosen one by now.
+            bound.append(_open(family, bound[0].getsockname(), shared=True, v6_only=v6_only))
+            bound[-1].listen(BACKLOG)
     except OSError as error:
         for listener in bound:
             listener.close()
@@ -128,7 +137,9 @@ def _resolve(address: Address) -> tuple[socket.AddressFamily, tuple[str | int, .
     return family, tuple(part for part in where if not isinstance(part, bytes))
 
 
-def _open(family: socket.AddressFamily, where: tuple[str | int, ...], *, shared: bool) -> socket.socket:
+def _open(
+    family: socket.AddressFamily, where: tuple[str | int, ...], *, shared: bool, v6_only: bool = False
+) -> socket.socket:
     opened = socket.socket(family, socket.SOCK_STREAM)
     try:
         # A port whose connections of an earlier run are in TIME_WAIT can be bound; one that is listened on cannot.
@@ -136,7 +147,7 @@ def _open(family: socket.AddressFamily, where: tuple[str | int, ...], *, shared:
         if shared:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
-            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)  # [::] takes IPv4 as well
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, v6_only)  # [::] takes IPv4 as well
         opened.bind(where)
     except BaseException:
         opened.close()

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from s3gate.server.notify import ServiceManager
 from s3gate.server.reloading import Reloader
+from s3gate.server.sockets import remove_unix
 from s3gate.server.workers import MakeApplication, serve
 from s3gate.settings import Settings
 
@@ -68,8 +69,8 @@ def run(
 
     `announce` is called once, when every worker is ready. The sockets stay open here, so that connections that wait
     for a worker which died are taken by the one that replaces it. On SIGHUP `reloader` says what has changed, and the
-    workers take it over. The service manager that NOTIFY_SOCKET names is told of all this. Must be called in the main
-    thread, with no other thread running.
+    workers take it over. The service manager that NOTIFY_SOCKET names is told of all this. The files of Unix sockets
+    go when it stops. Must be called in the main thread, with no other thread running.
     """
     return _Supervisor(settings, listeners, make_app, protocol, reloader).run(announce)
 
@@ -114,6 +115,8 @@ class _Supervisor:
             return self._status
         finally:
             self._kill_all()
+            if self._stop_by is None:
+                remove_unix(self._settings.addresses)
             signal.set_wakeup_fd(wakeup)
             for number, handler in previous.items():
                 signal.signal(number, handler)
@@ -155,10 +158,11 @@ class _Supervisor:
     def _handle(self, number: int) -> None:
         if number == signal.SIGCHLD:
             self._reap()
-        elif number == signal.SIGHUP:
-            self._reload()
         elif self._stop_by is None:
-            self._stop(0)
+            if number == signal.SIGHUP:
+                self._reload()
+            else:
+                self._stop(0)
         elif number == signal.SIGINT:
             _log.warning("interrupted again: requests under way are cut")
             self._status = 1
@@ -181,6 +185,7 @@ class _Supervisor:
         _log.info("stopping; requests under way have %d seconds to finish", self._settings.grace_secs)
         self._status = status
         self._stop_by = time.monotonic() + self._settings.grace_secs + _SPARE_SECS
+        remove_unix(self._settings.addresses)  # before nobody listens: the next gateway may make them anew from then on
         for slot in self._slots:
             slot.close()
         self._send(signal.SIGTERM)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Callable
 
+from s3gate.core.errors import S3Error
 from s3gate.durable import fsync_directory
 from s3gate.storage.backend import StartError
 from s3gate.storage.filesystem.buckets import remove_tree
@@ -61,22 +63,29 @@ class Output:
                 "empty it, or name another directory."
             )
 
-    def publish(self) -> None:
-        """Force what is in the bucket to the medium and give it its place, in one step.
+    def publish(self, finish: Callable[[], None] = lambda: None) -> None:
+        """Have `finish` do what is left to do, force what is in the bucket to the medium, and give it its place.
 
-        Raises OutputError where it cannot: then the place is as it was, and what is in the bucket is kept beside it.
+        That last is one step. Raises OutputError where something fails, `finish` by OSError, S3Error or StartError:
+        then the place is as it was, and what is in the bucket is kept beside it.
         """
         bucket = os.path.join(self.data_dir, OUT)
         try:
+            finish()
             if os.path.isdir(self.place):
                 os.chmod(bucket, stat.S_IMODE(os.stat(self.place).st_mode))
             sync_filesystem(self._descriptor)
             os.rename(bucket, self.place)
             fsync_directory(os.path.dirname(self.place))
-        except OSError as error:
-            self._keeps = True
+        except (OSError, S3Error, StartError) as error:
+            self._keeps = os.path.isdir(bucket)
+            if not self._keeps:
+                raise OutputError(
+                    f"The command has succeeded, but its output is gone: no {bucket} is there."
+                ) from error
+            reason = error.strerror if isinstance(error, OSError) else str(error)
             raise OutputError(
-                f"The command has succeeded, but its output cannot be put at {self.place}: {error.strerror}. "
+                f"The command has succeeded, but its output cannot be put at {self.place}: {reason}. "
                 f"It is kept as {bucket}: move it to where it is to be."
             ) from error
 
@@ -88,7 +97,10 @@ class Output:
         os.close(self._descriptor)
         if not self._keeps:
             parent, name = os.path.split(self.data_dir)
-            descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            except FileNotFoundError:
+                return  # the command has taken it away, with all that is in it
             try:
                 remove_tree(descriptor, os.fsencode(name))
             finally:

@@ -14,7 +14,7 @@ from s3gate.sidecar.command import GatewayLostError, run_beside, signals_held, s
 from s3gate.sidecar.environment import UNSET, variables, write_env_file
 from s3gate.sidecar.gateway_process import GatewayProcess
 from s3gate.sidecar.output import OUT, Output
-from s3gate.storage.backend import Backend
+from s3gate.storage.backend import Backend, StartError
 
 __all__ = ["Session", "run"]
 
@@ -49,8 +49,7 @@ def run(session: Session) -> int:
             settings = _settings(session, output.data_dir)
             status = _beside_gateway(session, settings, mask)
             if status == 0:
-                asyncio.run(_abort_uploads(bootstrap.open_storage(settings)))
-                output.publish()
+                output.publish(lambda: asyncio.run(_abort_uploads(bootstrap.open_storage(settings))))
             return status
 
 
@@ -78,7 +77,7 @@ def _beside_gateway(session: Session, settings: Settings, mask: Iterable[int]) -
     try:
         values = variables(gateway.endpoint, settings.region, os.environ)
         if session.env_file is not None:
-            write_env_file(session.env_file, values)
+            _write_env_file(session.env_file, values)
         environ = {name: value for name, value in os.environ.items() if name not in UNSET}
         return run_beside(gateway, session.command, {**environ, **values}, mask=mask)
     except GatewayLostError:
@@ -87,6 +86,13 @@ def _beside_gateway(session: Session, settings: Settings, mask: Iterable[int]) -
     finally:
         if not lost:
             stop(gateway)
+
+
+def _write_env_file(path: str, values: Mapping[str, str]) -> None:
+    try:
+        write_env_file(path, values)
+    except OSError as error:
+        raise StartError(f"Cannot write the variables to {path}: {error.strerror}.") from error
 
 
 async def _abort_uploads(storage: Backend) -> None:

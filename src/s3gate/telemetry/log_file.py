@@ -30,6 +30,7 @@ _STOP_SECONDS = 5.0
 _COMPLAINT_SECONDS = 60.0
 _FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
 _MODE = 0o640
+_NOT_OPEN = -1
 
 
 def open_log(path: str) -> int:
@@ -42,7 +43,8 @@ class LogFile:
 
     `render` makes a line of each, when 64 have come together or 0.2 seconds after the first of them: many at a time
     take half the time of one by one. They are written in a thread, with O_APPEND: so neither a request nor another
-    process's lines are ever in the way. `lost` is told how many could not be written.
+    process's lines are ever in the way. `lost` is told how many could not be written. A file that cannot be opened is
+    tried again with each batch: a worker that takes the place of another serves also where its log cannot be.
     """
 
     def __init__(self, path: str, render: Render, lost: Callable[[int], None]) -> None:
@@ -53,16 +55,19 @@ class LogFile:
         self._handed = 0  # bytes that were given to the thread; changed on the event loop alone
         self._done = 0  # those that it is done with; changed in the thread alone
         self._timer: asyncio.TimerHandle | None = None
-        self._fd = -1
+        self._fd = _NOT_OPEN
         self._closed = False
         self._is_pipe = False
         self._torn = False
         self._complained = -_COMPLAINT_SECONDS
 
     async def start(self) -> None:
-        """Open the file. Raises OSError."""
+        """Open the file, if that can be now."""
         self._loop = asyncio.get_running_loop()
-        self._open()
+        try:
+            self._open()
+        except OSError as error:
+            self._complain(f"cannot be opened: {error.strerror}")
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="s3gate-log")
 
     async def stop(self) -> None:
@@ -93,8 +98,14 @@ class LogFile:
             self._timer = None
         if not self._requests:
             return
-        lines, count = self._render(self._requests), len(self._requests)
-        self._requests = []
+        requests, self._requests = self._requests, []
+        count = len(requests)
+        try:
+            lines = self._render(requests)
+        except Exception:  # those that come next are not to meet the same
+            _log.exception("%d lines of the log %s cannot be made", count, self._path)
+            self._lost(count)
+            return
         if self._closed:  # a request that was cut off when the grace time of a stop was over
             self._lost(count)
             return
@@ -111,7 +122,8 @@ class LogFile:
         self._fd = fd
 
     def _close(self) -> None:
-        os.close(self._fd)
+        if self._fd != _NOT_OPEN:
+            os.close(self._fd)
 
     def _renew(self) -> None:
         before = self._fd
@@ -120,12 +132,15 @@ class LogFile:
         except OSError as error:
             self._complain(f"cannot be opened again, and goes on where it was: {error.strerror}")
         else:
-            os.close(before)
+            if before != _NOT_OPEN:
+                os.close(before)
             self._torn = False
 
     def _append(self, lines: bytes) -> None:
         written = 0
         try:
+            if self._fd == _NOT_OPEN:
+                self._open()
             for piece in _pieces(lines, _PIPE_BYTES) if self._is_pipe else (lines,):
                 if self._torn:  # an error has left a part of a line: what comes next is not to be joined with it
                     list(self._write(b"\n"))

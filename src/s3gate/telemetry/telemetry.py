@@ -20,7 +20,7 @@ class TelemetrySink(ServedSink, Protocol):
     """A sink that has something open while the worker serves."""
 
     async def start(self) -> None:
-        """Called once, in the event loop that serves, before the first request. Raises OSError."""
+        """Called once, in the event loop that serves, before the first request."""
 
     async def stop(self) -> None:
         """Write what is not written yet, and close."""
@@ -63,7 +63,7 @@ class Telemetry:
                 _log.exception("request %s is missing in a log or the metrics", served.request_id)
 
     async def start(self) -> None:
-        """Open the logs. Raises OSError."""
+        """Open the logs."""
         for sink in self._sinks:
             await sink.start()
 

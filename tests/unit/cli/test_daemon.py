@@ -265,6 +265,88 @@ def test_several_addresses_and_a_unix_socket_are_one_gateway(run, home, listen):
     assert not path.exists()
 
 
+def test_a_gateway_that_still_ends_leaves_the_unix_socket_of_the_next_one(run, home):
+    path = home / "s3.sock"
+    options = ("data", "--listen", f"unix:{path}", "--no-auth", "--create-bucket", "bucket")
+    run("start", *options)
+    ending = facts(run)["pid"]
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"PUT /bucket/key HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nab")
+        wait_for(lambda: list(home.glob("data/bucket/.s3gate/tmp/*/0")), "the stage")
+        os.kill(ending, signal.SIGTERM)
+        wait_for(lambda: not path.exists(), "the end of the socket")
+        assert run("start", *options, "--run-dir", "another").returncode == 0
+        client.sendall(b"c")
+        assert client.recv(12) == b"HTTP/1.1 200"
+    wait_for(lambda: is_gone(ending), "the end of the gateway")
+    assert run("status", "--run-dir", "another").returncode == 0
+    assert run("stop", "--run-dir", "another").returncode == 0
+    assert not path.exists()
+
+
+def test_without_an_address_the_only_gateway_is_meant_that_was_killed(run, home, listen):
+    run("start", "data", "--listen", listen, "--no-auth", "--region", "eu-west-1")
+    killed = facts(run)["pid"]
+    os.killpg(killed, signal.SIGKILL)
+    wait_for(lambda: is_gone(killed), "the end of the gateway")
+    assert f"s3gate: {listen}: process {killed} has ended without a word" in run("status").stderr
+    assert json.loads(run("status", "--json").stdout)["listen"] == listen
+    assert "Region:     eu-west-1\n" in run("restart").stdout
+    killed = facts(run)["pid"]
+    os.killpg(killed, signal.SIGKILL)
+    wait_for(lambda: is_gone(killed), "the end of the gateway")
+    stopped = run("stop").stdout
+    assert stopped.startswith(f"No gateway runs at {listen}.")
+    assert "stale" in stopped
+
+
+def test_status_is_json_while_the_workers_of_a_killed_gateway_end(run, home, listen):
+    run("start", "data", "--listen", listen, "--no-auth", "--create-bucket", "bucket")
+    killed = facts(run)["pid"]
+    (worker,) = workers(killed)
+    with socket.create_connection(("127.0.0.1", int(listen.rpartition(":")[2])), timeout=60) as client:
+        client.sendall(b"PUT /bucket/key HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\nab")
+        wait_for(lambda: list(home.glob("data/bucket/.s3gate/tmp/*/0")), "the stage")
+        os.kill(killed, signal.SIGKILL)
+        wait_for(lambda: is_gone(killed), "the end of the gateway")
+        told = run("status", "--json")
+        assert (told.returncode, json.loads(told.stdout)["serves"]) == (1, False)
+        assert "its workers just end" in json.loads(told.stdout)["fault"]
+        client.sendall(b"c")
+        assert client.recv(12) == b"HTTP/1.1 200"
+    wait_for(lambda: is_gone(worker), "the end of the worker")
+
+
+def test_paths_of_a_restart_are_those_of_the_directory_it_is_given_in(run, home, listen):
+    (home / "elsewhere").mkdir()
+    run("start", "--listen", listen, "--no-auth")
+    again = run("restart", "--access-log", "requests.log", "--audit-log=-", "--put-temp-dir", "~/received",
+                cwd=home / "elsewhere")  # fmt: skip
+    assert again.returncode == 0
+    assert (home / "elsewhere" / "requests.log").exists()
+    assert (home / "received").is_dir()
+    assert not (home / "requests.log").exists()
+    run("stop")
+
+
+def test_a_restart_in_a_directory_of_modules_does_not_run_them(run, home, listen):
+    (home / "argparse.py").write_text("raise SystemExit('a module of the directory')\n")
+    (home / "elsewhere").mkdir()
+    clean = {"PYTHONSAFEPATH": "1"}
+    assert run("start", "--listen", listen, "--no-auth", **clean).returncode == 0
+    assert run("restart", cwd=home / "elsewhere").returncode == 0
+    assert run("stop", cwd=home / "elsewhere").returncode == 0
+
+
+def test_a_restart_with_a_certificate_that_is_none_leaves_the_gateway_serving(run, home, listen):
+    run("start", "--listen", listen, "--no-auth")
+    pid = facts(run)["pid"]
+    assert run("restart", "--tls-cert", "none.pem", "--tls-key", "none.pem").returncode == 1
+    assert facts(run)["pid"] == pid
+    run("stop")
+
+
 def test_the_log_can_lie_elsewhere(run, home, listen):
     run("start", "--listen", listen, "--no-auth", "--log-file", "logs/s3gate.log")
     assert facts(run)["log"] == str(home / "logs" / "s3gate.log")

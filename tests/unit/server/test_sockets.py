@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import select
 import socket
 import ssl
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -61,6 +65,43 @@ def test_a_port_is_in_use_even_if_its_owner_would_share_it():
             bind(Address("127.0.0.1", first[0].getsockname()[1]), 2)
     finally:
         close(first)
+
+
+def test_of_gateways_that_bind_a_port_at_the_same_moment_one_has_it():
+    free = bind(Address("127.0.0.1", 0), 1)
+    address = Address(*free[0].getsockname())
+    close(free)
+    together, had, refused = threading.Barrier(8, timeout=60), [], []
+
+    def gateway() -> None:
+        for _ in range(20):
+            together.wait()
+            try:
+                had.append(bind(address, 2))
+            except ListenError:
+                refused.append(address)
+            together.wait()
+            if had:
+                assert len(had) == 1
+            together.wait()
+            with contextlib.suppress(IndexError):
+                close(had.pop())
+
+    with ThreadPoolExecutor(8) as threads:
+        for done in [threads.submit(gateway) for _ in range(8)]:
+            done.result()
+    assert len(refused) == 20 * 7
+
+
+def test_connections_are_shared_out_among_all_sockets():
+    listeners = bind(Address("127.0.0.1", 0), 3)
+    clients = [socket.create_connection(listeners[0].getsockname()) for _ in range(60)]
+    try:
+        for listener in listeners:
+            listener.settimeout(30)
+            listener.accept()[0].close()
+    finally:
+        close([*clients, *listeners])
 
 
 def test_a_port_that_was_just_closed_with_connections_can_be_bound_again():
@@ -158,6 +199,21 @@ def test_an_ipv6_socket_for_all_addresses_takes_ipv4_as_well():
         socket.create_connection(("127.0.0.1", listeners[0].getsockname()[1])).close()
     finally:
         close(listeners)
+
+
+def test_ipv4_and_ipv6_have_one_port_by_an_address_each():
+    free = bind(Address("::", 0), 1)
+    port = free[0].getsockname()[1]
+    close(free)
+    workers = bind_all([Address("::", port), Address("0.0.0.0", port)], 2)
+    try:
+        for host, number in (("::1", 0), ("127.0.0.1", 1)):
+            with socket.create_connection((host, port)):
+                ready, _, _ = select.select([listeners[number] for listeners in workers], [], [], 30)
+                ready[0].accept()[0].close()
+    finally:
+        for listeners in workers:
+            close(listeners)
 
 
 def test_every_worker_listens_on_every_address(tmp_path):

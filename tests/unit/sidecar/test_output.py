@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from pathlib import Path
 
 import pytest
 
+from s3gate.core.errors import S3Error
 from s3gate.sidecar import output
 from s3gate.sidecar.output import Output, OutputError
 from s3gate.storage.backend import StartError
@@ -110,3 +112,31 @@ def test_a_disk_that_fails_is_told_and_nothing_appears(tmp_path: Path, monkeypat
     with filled(tmp_path / "result") as made, pytest.raises(OutputError, match="Input/output error"):
         made.publish()
     assert not (tmp_path / "result").exists()
+
+
+@pytest.mark.parametrize("error", [S3Error("InternalError"), StartError("damaged"), OSError(5, "Input/output error")])
+def test_an_output_that_cannot_be_finished_is_kept_and_named(tmp_path: Path, error: Exception) -> None:
+    def fail() -> None:
+        raise error
+
+    place = tmp_path / "result"
+    with pytest.raises(OutputError, match="It is kept as") as told, filled(place) as made:
+        made.publish(fail)
+    assert (error.strerror if isinstance(error, OSError) else str(error)) in str(told.value)
+    assert not place.exists()
+    assert Path(made.data_dir, "out/dir/file").read_bytes() == b"content"
+
+
+def test_an_output_that_the_command_has_removed_is_told(tmp_path: Path) -> None:
+    with filled(tmp_path / "result") as made:
+        shutil.rmtree(made.data_dir)
+        with pytest.raises(OutputError, match="its output is gone"):
+            made.publish()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_place_that_is_gone_needs_no_clearing(tmp_path: Path) -> None:
+    (tmp_path / "dir").mkdir()
+    with filled(tmp_path / "dir/result"):
+        shutil.rmtree(tmp_path / "dir")
+    assert own_descriptors(tmp_path) == []

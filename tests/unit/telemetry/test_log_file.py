@@ -119,6 +119,52 @@ def test_a_name_that_cannot_be_opened_again_keeps_the_file(tmp_path: Path, caplo
     assert "cannot be opened again" in caplog.text
 
 
+def test_a_log_that_cannot_be_opened_stops_nobody_and_begins_when_it_can(tmp_path: Path, caplog):
+    """A worker that dies is replaced also while the directory of its log is not there."""
+    directory = tmp_path / "logs"
+
+    async def work(log: LogFile) -> None:
+        take(log, "one", "two")
+        log.flush()
+        await asyncio.to_thread(log._thread.submit(lambda: None).result)  # the batch before it is done
+        directory.mkdir()
+        take(log, "three")
+
+    assert run(directory / "log", work) == [2]
+    assert (directory / "log").read_text() == "three\n"
+    assert caplog.text.count("cannot be opened: No such file or directory") == 1
+
+
+def test_a_log_that_was_never_opened_is_closed_and_opened_again(tmp_path: Path):
+    directory = tmp_path / "logs"
+
+    async def work(log: LogFile) -> None:
+        log.reopen()
+        await asyncio.to_thread(log._thread.submit(lambda: None).result)
+        directory.mkdir()
+        log.reopen()
+
+    assert run(directory / "log", work) == []
+    assert (directory / "log").read_text() == ""
+    assert run(tmp_path / "none/log", lambda log: asyncio.sleep(0)) == []
+
+
+def test_lines_that_cannot_be_made_are_lost_and_those_after_them_are_not(tmp_path: Path, caplog):
+    def picky(requests: Sequence[Served]) -> bytes:
+        if any(request.request_id == "bad" for request in requests):
+            raise UnicodeError("bad")
+        return render(requests)
+
+    async def work(log: LogFile) -> None:
+        take(log, "one", "bad")
+        log.flush()
+        take(log, "two")
+
+    assert run(tmp_path / "log", work, picky) == [2]
+    assert (tmp_path / "log").read_text() == "two\n"
+    assert "2 lines of the log" in caplog.text
+
+
 def test_lines_of_several_processes_stay_whole(tmp_path: Path):
     path = tmp_path / "log"
     children = []
@@ -240,8 +286,3 @@ def test_what_comes_after_the_end_is_lost_and_counted(tmp_path: Path):
     asyncio.run(whole())
     assert lost == [1]
     assert (tmp_path / "log").read_text() == "one\n"
-
-
-def test_a_file_that_cannot_be_opened_is_told_at_the_start(tmp_path: Path):
-    with pytest.raises(FileNotFoundError):
-        run(tmp_path / "missing" / "log", None)  # type: ignore[arg-type]  # it does not come to that

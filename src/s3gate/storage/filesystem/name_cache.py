@@ -17,8 +17,11 @@ __all__ = ["NameCache"]
 _SETTLED_NS = 2_000_000_000
 _SETTLED_SECONDS = 2.0
 _CACHE_BYTES = 64 << 20
-# A smaller directory is read anew in a few milliseconds: the kernel need not watch it.
+# A smaller directory is read anew in a few milliseconds: the kernel need not watch it, unless that is asked for again
+# and again while it changes.
 _LARGE = 2000  # names
+_SMALL = 64  # names
+_AGAIN_SECONDS = 1.0
 _LARGE_BYTES = 64 << 10  # the size of a directory that has about as many, on most filesystems
 _READINGS = 3
 _PAUSES = (0.0, 0.0002, 0.001, 0.005)
@@ -32,6 +35,7 @@ class _Entry:
 
     `ctime_ns` is the time of change that goes with the names, and `seen` when it was first met; `began` is when the
     last reading began (both by the monotonic clock). `settled`: a later change must have another time.
+    `busy`: it was read twice in a short time.
     """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -41,6 +45,7 @@ class _Entry:
     began: float = -1.0
     settled: bool = False
     large: bool = False
+    busy: bool = False
     watch: int | None = None
     counted: Names | None = None
     cost: int = 0
@@ -135,10 +140,11 @@ class NameCache:
         A name that is replaced or moved while a directory is read may be missed at its old place and its new one. So
         what changes meanwhile is put right if the kernel tells of it; else a small directory is read again.
         """
-        entry.began = time.monotonic()
+        before, entry.began = entry.began, time.monotonic()
+        entry.busy = before >= 0 and entry.began - before < _AGAIN_SECONDS
         entry.names = None
         for _ in range(_READINGS):
-            if entry.watch is None and (entry.large or os.fstat(fd).st_size >= _LARGE_BYTES) and is_local(fd):
+            if entry.watch is None and self._is_worth_watching(entry, fd):
                 entry.watch = self._watch.add(fd)
             stat = os.fstat(fd)
             self._meet(entry, stat, fd)
@@ -154,6 +160,11 @@ class NameCache:
                 break
         entry.names = names
         return names
+
+    def _is_worth_watching(self, entry: _Entry, fd: int) -> bool:
+        known = entry.counted
+        is_busy = entry.busy and known is not None and len(known.sorted) >= _SMALL
+        return (entry.large or is_busy or os.fstat(fd).st_size >= _LARGE_BYTES) and is_local(fd)
 
     def _meet(self, entry: _Entry, stat: os.stat_result, fd: int) -> None:
         """Note the time of change before a reading.

@@ -260,3 +260,22 @@ def test_a_change_that_another_process_acknowledged_is_always_seen(cache, direct
 def _made(path: Path) -> Path:
     path.touch()
     return path
+
+
+def test_a_smaller_directory_that_is_listed_while_it_changes_is_not_read_each_time(cache, directory, readings):
+    fill(directory, 200)
+    for number in range(10):
+        (directory / f"new-{number}").touch()
+        assert names(cache, directory) == expected(directory)
+        (directory / f"{number:06}").unlink()
+        assert names(cache, directory) == expected(directory)
+    assert readings.count <= 3
+
+
+def test_a_few_names_are_read_again_and_not_watched(cache, directory, readings, monkeypatch):
+    monkeypatch.setattr(cache._watch, "add", lambda fd: pytest.fail("watched"))
+    fill(directory, 10)
+    for number in range(5):
+        (directory / f"new-{number}").touch()
+        assert names(cache, directory) == expected(directory)
+    assert readings.count >= 5
