@@ -82,6 +82,7 @@ def _measure(options: Options, programs: Sequence[Program], client: Replay, disk
         "client": "replay.c, one thread, on the same machine; requests signed before (SigV4 header, UNSIGNED-PAYLOAD)",
         "rounds": f"{options.rounds} of {options.seconds:g} s each, in turn; medians of the quiet ones",
         "processes": f"{options.workers} of s3gate and nginx",
+        "s3gate": "with metrics and an access log as JSON in a file; the peers without",
     }
     return Report(setting, servers, loads)
 

@@ -129,12 +129,15 @@ PEERS: Mapping[str, _Peer] = {
 
 
 def gateway(durability: str, *, reads: bool, upload_parts: str = "auto") -> Program:
-    """s3gate of this environment; `reads` when it takes the loads that write nothing, as one durability is to do."""
+    """s3gate of this environment, with metrics and an access log, as it is run.
+
+    `reads` when it takes the loads that write nothing, as one durability is to do.
+    """
 
     def command(executable: str, place: Place) -> list[str]:
         serve = [executable, "-m", "s3gate", "serve", str(place.data), "--listen", place.address, "--region", REGION]
         options = ["--workers", str(place.workers), "--durability", durability, "--log-level", "warning"]
-        options += ["--upload-parts", upload_parts]
+        options += ["--upload-parts", upload_parts, "--access-log", str(place.home / "access.log")]
         return [*serve, *options, "--root-access-key", ACCESS_KEY, "--root-secret-key", SECRET_KEY]
 
     name = f"s3gate {durability}" + (f" {upload_parts}" if upload_parts != "auto" else "")
