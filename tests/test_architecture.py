@@ -29,7 +29,7 @@ LAYERS = {
     "s3gate.telemetry": {"s3gate", "s3gate.core"},
     "s3gate.setting_types": {"s3gate.core", "s3gate.identity"},
     "s3gate.settings": {"s3gate.core", "s3gate.identity", "s3gate.setting_types"},
-    "s3gate.setting_hints": {"s3gate.settings"},
+    "s3gate.setting_hints": {"s3gate.setting_types", "s3gate.settings"},
     "s3gate.config": {"s3gate.core", "s3gate.identity", "s3gate.setting_hints", "s3gate.settings"},
     "s3gate.auth": {"s3gate.core", "s3gate.xml", "s3gate.identity"},
     "s3gate.access": {"s3gate.core", "s3gate.xml", "s3gate.identity"},

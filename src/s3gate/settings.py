@@ -329,11 +329,13 @@ class Settings(BaseModel):
             fault = bucket_name_fault(name, relaxed=self.bucket_names == "relaxed")
             if fault is not None:
                 raise ValueError(f"create_buckets: {name!r} cannot be a bucket: {fault}")
-        known = {credential.access_key: credential.secret_key for credential in self.fixed_credentials}
+        known = {credential.access_key: credential for credential in self.fixed_credentials}
         for pair in self.credentials:
-            access_key, secret_key = split_pair(pair.get_secret_value())
-            if known[access_key] != secret_key:
-                raise ValueError(f"credentials: access key {access_key} is given with two secret keys")
+            other = Credential(*split_pair(pair.get_secret_value()))
+            credential = known[other.access_key]
+            if credential.secret_key != other.secret_key:
+                shown = min(credential.shown_key, other.shown_key, key=len)  # one of the two may be a token
+                raise ValueError(f"credentials: access key {shown} is given with two secret keys")
         return self
 
     @property

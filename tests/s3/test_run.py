@@ -66,7 +66,11 @@ def run(
 def begin(*arguments: str | Path, command: Sequence[str]) -> subprocess.Popen[str]:
     """Start it, and come back when the command has written a line, which is left out of its output."""
     process = subprocess.Popen(
-        command_line(arguments, command), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command_line(arguments, command),
+        stdin=subprocess.PIPE,  # open, so that a command may wait for its end
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "begun\n", process.communicate()

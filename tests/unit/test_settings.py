@@ -143,5 +143,7 @@ def test_a_pair_of_keys_may_be_given_in_two_places_and_the_first_counts():
 
 
 def test_an_access_key_has_one_secret_key():
+    with pytest.raises(ValidationError, match="access key 0123\\*\\*\\* is given with two secret keys"):
+        Settings(credentials=("0123456789abcdef:0123456789abcdef", "0123456789abcdef:another-secret"))
     with pytest.raises(ValidationError, match="access key admin is given with two secret keys"):
         Settings(root_access_key="admin", root_secret_key="admin-secret", credentials=("admin:another-secret",))

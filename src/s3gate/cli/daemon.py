@@ -20,7 +20,7 @@ from pathlib import Path
 from s3gate import __version__
 from s3gate.cli.background import detach
 from s3gate.cli.errors import CommandError
-from s3gate.cli.flags import add_conf_flag, add_setting_flags, arguments_for, given_settings, given_values
+from s3gate.cli.flags import add_conf_flag, add_setting_flags, address_of, arguments_for, given_settings, given_values
 from s3gate.cli.pid_file import PidFile, Record, find, others, started_at
 from s3gate.cli.serve import Log, Opened, reloader_for
 from s3gate.config import Settings, load_settings
@@ -138,7 +138,7 @@ def _run(gateway: Opened, pid_file: PidFile, record: Record, ready: Callable[[],
 
 def _stop(arguments: argparse.Namespace) -> int:
     settings = given_settings(arguments)
-    pid_file = find(settings.run_dir, settings.listen, named="listen" in settings.model_fields_set)
+    pid_file = find(**address_of(arguments, settings))
     if pid_file.is_held:
         _end(pid_file)
     else:
@@ -190,15 +190,15 @@ def _end(pid_file: PidFile) -> None:
 
 def _restart(arguments: argparse.Namespace) -> int:
     settings = given_settings(arguments)
-    pid_file = find(settings.run_dir, settings.listen, named="listen" in settings.model_fields_set)
+    pid_file = find(**address_of(arguments, settings))
     record = pid_file.read()
     if record is None and not pid_file.is_held:
+        _check_address(settings)
         return _start(arguments)
     if record is None:
         raise CommandError(f"The gateway of {pid_file.path} just starts or ends: try again in a moment.")
     conf = record.conf if arguments.conf is None else os.path.abspath(arguments.conf)
-    if pid_file.is_held:
-        _check_user(record)
+    _check_user(pid_file)
     environ = _environ_of(record) if pid_file.is_held else dict(os.environ)
     given = given_values(arguments)
     values = {**record.options, **_absolute(given)}
@@ -235,15 +235,22 @@ def _go_to(directory: str) -> None:
         ) from error
 
 
-def _check_user(record: Record) -> None:
+def _check_address(settings: Settings) -> None:
+    """Raise CommandError where gateways run, but none at the default address, and nobody has said which is meant."""
+    running = [each.listen for each in others(settings.run_dir)]
+    if running and "listen" not in settings.model_fields_set:
+        raise CommandError(f"Several gateways run, at {', '.join(running)}: name the one that is meant by --listen.")
+
+
+def _check_user(pid_file: PidFile) -> None:
     """Raise CommandError for a gateway of another user: this one's would make files that the other cannot read."""
     try:
-        owner = os.stat(f"/proc/{record.pid}").st_uid
+        owner = os.stat(pid_file.path).st_uid
     except FileNotFoundError:
         return  # it just ends, which is told when it is to be ended
     if owner != os.geteuid():
         raise CommandError(
-            f"The gateway at {record.listen} runs as the user {owner}: restart it as that one, with sudo -u '#{owner}'."
+            f"The gateway of {pid_file.path} is that of the user {owner}: restart it as that one, sudo -u '#{owner}'."
         )
 
 

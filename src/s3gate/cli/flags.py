@@ -11,7 +11,15 @@ from typing import Any, Literal, get_args, get_origin
 from s3gate.config import Settings, load_settings
 from s3gate.setting_hints import flags_of, may_repeat
 
-__all__ = ["add_conf_flag", "add_setting_flags", "arguments_for", "given_settings", "given_values", "type_of"]
+__all__ = [
+    "add_conf_flag",
+    "add_setting_flags",
+    "address_of",
+    "arguments_for",
+    "given_settings",
+    "given_values",
+    "type_of",
+]
 
 
 def type_of(name: str) -> str:
@@ -71,6 +79,17 @@ def given_values(arguments: argparse.Namespace) -> dict[str, Any]:
 def given_settings(arguments: argparse.Namespace) -> Settings:
     """The settings in force: those among the parsed arguments, the environment, and the file of --conf."""
     return load_settings(given_values(arguments), os.environ, arguments.conf)
+
+
+def address_of(arguments: argparse.Namespace, settings: Settings) -> dict[str, Any]:
+    """By what a gateway is found again: the arguments of pid_file.find."""
+    by_file = arguments.conf is not None and "listen" not in given_values(arguments)
+    return {
+        "directory": settings.run_dir,
+        "listen": settings.listen,
+        "named": "listen" in settings.model_fields_set,
+        "conf": os.path.abspath(arguments.conf) if by_file else None,
+    }
 
 
 def arguments_for(values: Mapping[str, Any], conf: str | None) -> list[str]:

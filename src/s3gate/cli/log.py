@@ -34,8 +34,9 @@ def configure_logging(levels: str) -> None:
     root.setLevel(chosen.root.upper())
     while _named:
         logging.getLogger(_named.pop()).setLevel(logging.NOTSET)
-    # uvicorn tells of its own starts and stops at INFO; at TRACE it logs every header, signatures included.
-    logging.getLogger("uvicorn").setLevel(logging.WARNING if root.level > logging.DEBUG else logging.DEBUG)
+    # uvicorn tells of its own starts and stops at INFO, and of each request that is no HTTP at WARNING, by which
+    # anybody could fill a log; at TRACE it logs every header, signatures included.
+    logging.getLogger("uvicorn").setLevel(logging.ERROR if root.level > logging.DEBUG else logging.DEBUG)
     logging.getLogger("asyncio").setLevel(max(root.level, logging.INFO))
     for name, level in chosen.modules.items():
         logger = logging.getLogger(name)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from s3gate import __version__
 from s3gate.cli import bucket, config, credential, daemon, doctor, fsck, run, serve, status, version
 from s3gate.cli.errors import CommandError
+from s3gate.cli.standard_streams import fill_in
 from s3gate.config import ConfigError
 from s3gate.identity.credentials_file import CredentialsFileError
 from s3gate.server.sockets import ListenError
@@ -33,6 +34,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; gives its exit status: 0 done, 1 it could not be done, 2 it was asked wrongly."""
+    fill_in()
     arguments = _parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)

@@ -167,17 +167,26 @@ def _name(listen: str) -> str:
     return f"{readable}-{hashlib.blake2b(listen.encode(), digest_size=4).hexdigest()}"
 
 
-def find(directory: str, listen: str, *, named: bool) -> PidFile:
-    """The file of the gateway at `listen`.
+def find(directory: str, listen: str, *, named: bool, conf: str | None = None) -> PidFile:
+    """The file of the gateway at `listen`; where none runs there, of the only one that was started by the file `conf`.
 
-    When nobody has `named` that, of the only one that runs, or where none does of the only one that was killed.
+    When nobody has `named` an address, of the only one that runs, or where none does of the only one that was killed.
     """
     wanted = PidFile(directory, listen)
-    if named or wanted.is_held:
+    if wanted.is_held or (named and conf is None):
         return wanted
     files = list(_all_in(directory))
-    found = [each for each in files if each.is_held] or [each for each in files if each.read() is not None]
+    running = [each for each in files if each.is_held]
+    if named:
+        found = [each for each in running if _is_by(each.read(), conf)]
+    else:
+        found = running or [each for each in files if each.read() is not None]
     return found[0] if len(found) == 1 else wanted
+
+
+def _is_by(record: Record | None, conf: str | None) -> bool:
+    """Whether a gateway has its address from a file of settings, which may name another one by now."""
+    return record is not None and record.conf == conf and "listen" not in record.options
 
 
 def _all_in(directory: str) -> Iterator[PidFile]:

@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from s3gate.cli.errors import CommandError
-from s3gate.cli.flags import add_conf_flag, add_setting_flags, given_settings
+from s3gate.cli.flags import add_conf_flag, add_setting_flags, address_of, given_settings
 from s3gate.cli.pid_file import PidFile, Record, find, others, started_at
 from s3gate.cli.probing import probe_fault
 
@@ -36,7 +36,7 @@ def add_parser(nouns: argparse._SubParsersAction[argparse.ArgumentParser]) -> No
 
 def _status(arguments: argparse.Namespace) -> int:
     settings = given_settings(arguments)
-    pid_file = find(settings.run_dir, settings.listen, named="listen" in settings.model_fields_set)
+    pid_file = find(**address_of(arguments, settings))
     record = pid_file.read()
     fault = _fault(pid_file, record)
     if arguments.json:

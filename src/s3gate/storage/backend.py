@@ -183,7 +183,10 @@ class Stage(Protocol):
         """
 
     async def copy(self, source: ObjectReader, start: int, length: int) -> None:
-        """Append bytes of an object of the same backend, without moving them through this process where it can."""
+        """Append bytes of an object of the same backend, without moving them through this process where it can.
+
+        A stage that begins with this, of however few bytes, is where the bucket is from the beginning.
+        """
 
 
 class Backend(Protocol):

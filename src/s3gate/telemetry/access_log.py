@@ -111,7 +111,7 @@ def line_of(served: Served, now: int) -> AccessLine:
         served.size if served.size is not None else _written(served),
         served.answer_headers.get("x-amz-version-id", ""),
         headers.get("host", ""),
-        headers.get("referer", ""),
+        _without_secrets(headers.get("referer", "")),
         headers.get("user-agent", ""),
         version,
         kind,
@@ -131,6 +131,14 @@ def _written(served: Served) -> int | None:
 
 
 _encode_lines = msgspec.json.Encoder().encode_lines
+
+
+def _without_secrets(referer: str) -> str:
+    """The address of a page that a request comes from, which may be a presigned URL itself."""
+    if "?" not in referer:
+        return referer
+    page, _, query = referer.partition("?")
+    return f"{page}?{redacted(query)}"
 
 
 def json_lines(lines: Sequence[AccessLine]) -> bytes:

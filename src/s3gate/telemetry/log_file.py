@@ -28,7 +28,8 @@ _MOST_WAITING = 16 << 20
 _PIPE_BYTES = select.PIPE_BUF
 _STOP_SECONDS = 5.0
 _COMPLAINT_SECONDS = 60.0
-_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+# O_NONBLOCK: a pipe that nobody reads is told, and not waited for.
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 _MODE = 0o640
 _NOT_OPEN = -1
 

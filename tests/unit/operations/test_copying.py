@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -51,6 +52,25 @@ async def test_a_copy_has_the_bytes_metadata_etag_and_checksum_of_its_source(
     assert (headers["content-type"], headers["x-amz-meta-a"]) == ("audio/ogg", "1")
     assert headers["x-amz-checksum-crc64nvme"] == texts(result, "ChecksumCRC64NVME")[0]
     assert "x-amz-storage-class" not in headers
+
+
+async def test_a_copy_that_is_hashed_is_no_upload_to_the_store(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    await put(bench)
+    calls = []
+    bucket = await bench.storage.find_bucket("b")
+    async with bench.storage.stage(bucket) as stage:
+        kind = type(stage)
+    for name in ("copy", "write"):
+        plain = getattr(kind, name)
+
+        async def noted(*arguments: object, name: str = name, plain: Callable[..., Awaitable[None]] = plain) -> None:
+            calls.append(name)
+            await plain(*arguments)
+
+        monkeypatch.setattr(kind, name, noted)
+    await bench("PUT", "/b/dst", x_amz_copy_source="/b/src", x_amz_checksum_algorithm="SHA256")
+    assert calls == ["copy", "write"]
+    assert await bench.content("/b/dst") == b"data"
 
 
 async def test_metadata_that_is_replaced_is_replaced_whole(bench: Bench, meta: dict[str, str]) -> None:

@@ -205,7 +205,7 @@ def test_ipv4_and_ipv6_have_one_port_by_an_address_each():
     free = bind(Address("::", 0), 1)
     port = free[0].getsockname()[1]
     close(free)
-    workers = bind_all([Address("::", port), Address("0.0.0.0", port)], 2)
+    workers = bind_all([Address("::", port), Address("0.0.0.0", port)], 2)  # noqa: S104  # what is pinned
     try:
         for host, number in (("::1", 0), ("127.0.0.1", 1)):
             with socket.create_connection((host, port)):

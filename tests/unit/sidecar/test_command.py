@@ -22,6 +22,7 @@ def run(*argv: str, gateway_ends_after: float = 60) -> tuple[str, int]:
     """Run a command in a process of its own, beside something that has a gateway's process."""
 
     def work() -> tuple[str, int]:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, and the command would inherit that
         with signals_held() as mask:
             gateway: Any = SimpleNamespace(pid=fork(lambda: time.sleep(gateway_ends_after)))
             try:

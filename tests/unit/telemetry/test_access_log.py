@@ -214,3 +214,8 @@ def test_what_no_operation_claims_is_named_by_its_path(has_bucket: bool, has_key
 def test_times_are_those_of_the_clock():
     before = time.time_ns()
     assert before - 1_000_000_000 < since_1970() + time.perf_counter_ns() < before + 1_000_000_000
+
+
+def test_a_presigned_page_that_a_request_comes_from_is_told_without_its_signature():
+    headers = {"referer": "http://x/b/k?X-Amz-Signature=0a0b&page=2"}
+    assert line_of(served(headers=headers), 0).referer == "http://x/b/k?X-Amz-Signature=REDACTED&page=2"

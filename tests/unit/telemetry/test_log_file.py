@@ -286,3 +286,9 @@ def test_what_comes_after_the_end_is_lost_and_counted(tmp_path: Path):
     asyncio.run(whole())
     assert lost == [1]
     assert (tmp_path / "log").read_text() == "one\n"
+
+
+def test_a_pipe_that_nobody_reads_is_told_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(OSError, match="No such device or address"):
+        open_log(str(tmp_path / "pipe"))

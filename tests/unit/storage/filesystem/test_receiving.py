@@ -99,6 +99,20 @@ async def test_a_copy_does_not_leave_the_filesystem_of_its_source(backend, bucke
     assert set(copied) <= {0}
 
 
+async def test_what_follows_a_copy_of_nothing_is_received_with_the_bucket(backend, bucket, root, receiver):
+    await put(backend, bucket, "source", DATA)
+    source = await backend.open_object(bucket, "source")
+    try:
+        async with backend.stage(bucket) as stage:
+            await stage.copy(source, 0, 0)
+            await stage.write([DATA], unchanged)
+            assert len(staged(root)) == 1
+            await backend.commit_object(bucket, stage, "copy", record_of(DATA), NO_CONDITION)
+    finally:
+        await source.close()
+    assert await get(backend, bucket, "copy") == DATA
+
+
 async def test_a_disk_that_fills_up_while_it_arrives_leaves_nothing_and_the_old_object(
     backend, bucket, root, monkeypatch
 ):
