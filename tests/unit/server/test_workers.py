@@ -217,6 +217,21 @@ def test_a_second_interrupt_ends_all_at_once(start, tmp_path):
     assert errors
 
 
+def test_a_hangup_while_it_stops_changes_nothing_any_more(start, tmp_path):
+    tiny = start("workers=1")
+    gate = tmp_path / "gate"
+    thread, answers = in_background(tiny, f"/wait?{gate}")
+    poll(Path(f"{gate}.seen").exists)
+    tiny.signal(signal.SIGTERM)
+    poll(lambda: refused(tiny.port))
+    tiny.signal(signal.SIGHUP)
+    gate.touch()
+    thread.join(PATIENCE)
+    status, log = tiny.finish()
+    assert (status, len(answers)) == (0, 1)
+    assert "reloading" not in log
+
+
 def test_a_request_that_outlives_the_grace_time_is_cut(start, tmp_path):
     tiny = start("workers=1", "grace_secs=1")
     thread, errors = fails(tiny, f"/wait?{tmp_path / 'never'}")
