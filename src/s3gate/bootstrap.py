@@ -127,7 +127,7 @@ def make_app(
     counters = telemetry.make_counters(board or make_board(settings, worker + 1), worker)
     storage = open_storage(settings, inputs or {}, counters or UNOBSERVED)
     credentials = FileCredentialStore(settings.credentials_file, settings.fixed_credentials)
-    remake = partial(_following, inputs=inputs)
+    remake = partial(_following, inputs=inputs, rates=rates or Table())
     gateway = remake(
         Gateway(
             routes=ROUTES,
@@ -137,7 +137,6 @@ def make_app(
             refresh_seconds=float(settings.cache_refresh_interval_secs),
             sweep_seconds=0.0 if settings.read_only else float(settings.janitor_interval_secs),
             hashes_foreign_files=settings.foreign_etags == "md5" and not settings.read_only,
-            limits=RateLimits(rates),
             telemetry=telemetry.make_telemetry(
                 _telemetry_options(settings), counters, storage.usage, partial(shown_key, credentials)
             ),
@@ -149,7 +148,7 @@ def make_app(
     return create_app(gateway, remake)
 
 
-def _following(gateway: Gateway, settings: Settings, *, inputs: Mapping[str, str] | None) -> Gateway:
+def _following(gateway: Gateway, settings: Settings, *, inputs: Mapping[str, str] | None, rates: Table) -> Gateway:
     """The gateway as the settings want it, in all that can change while it serves."""
     single = inputs is not None
     return replace(
@@ -171,9 +170,15 @@ def _following(gateway: Gateway, settings: Settings, *, inputs: Mapping[str, str
             fixed_buckets=single,
         ),
         batch_bytes=settings.batch_bytes,
-        limits=gateway.limits.at(overall=settings.rate_limit, per_key=settings.rate_limit_per_key),
-        forwarded=Forwarded(settings.trusted_proxies),
+        limits=_limits(settings, rates),
+        forwarded=Forwarded(settings.trusted_proxies) if settings.trusted_proxies else None,
     )
+
+
+def _limits(settings: Settings, rates: Table) -> RateLimits | None:
+    if not (settings.rate_limit or settings.rate_limit_per_key):
+        return None
+    return RateLimits(rates, overall=settings.rate_limit, per_key=settings.rate_limit_per_key)
 
 
 def _auth_rules(settings: Settings, *, single: bool) -> AuthRules:

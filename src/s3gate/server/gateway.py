@@ -42,7 +42,7 @@ class Gateway:
     `batch_bytes`: how much of a body is gathered in memory before it goes to the store.
     `refresh_seconds`: how often the credentials are looked at for changes. `sweep_seconds`: how often the store
     is swept; 0 for never. `hashes_foreign_files`: files of other programs get the MD5 of their contents as ETag.
-    `limits`: how many requests are taken. `forwarded`: which proxies may say who the client is.
+    `limits`: how many requests are taken, `forwarded`: which proxies may say who the client is; None for all, for none.
     `telemetry`: what is told of the requests. `metrics_access`: who may read its page. `scan_seconds`: how often the
     buckets are looked through for what they hold; 0 for never.
     """
@@ -56,8 +56,8 @@ class Gateway:
     open_access: bool = False
     protection: Protection = field(default_factory=Protection)
     batch_bytes: int = BATCH_BYTES
-    limits: RateLimits = field(default_factory=RateLimits)
-    forwarded: Forwarded = field(default_factory=Forwarded)
+    limits: RateLimits | None = None
+    forwarded: Forwarded | None = None
     refresh_seconds: float = 30.0
     sweep_seconds: float = 0.0
     hashes_foreign_files: bool = False

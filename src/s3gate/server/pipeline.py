@@ -48,7 +48,7 @@ class Pipeline:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         ids = Ids(new_request_id(), self._host_id)
         headers = headers_of(scope)
-        if self._gateway.forwarded:
+        if self._gateway.forwarded is not None:
             scope = self._gateway.forwarded.resolved(scope, headers)
         body = RequestBody(receive, headers, self._gateway.batch_bytes)
         served = Served(scope, headers, ids.request, ids.host, time.perf_counter_ns())
@@ -108,14 +108,16 @@ class Pipeline:
 
     async def _result(self, wire: Wire, body: RequestBody, served: Served) -> Result:
         gateway = self._gateway
-        gateway.limits.admit()
+        if gateway.limits is not None:
+            gateway.limits.admit()
         target = gateway.addressing.resolve(wire)
         served.bucket, served.key = target.bucket, target.key
         request = with_query_headers(wire)
         op = gateway.routes.match(wire.method, target.level, request.query, request.headers)
         served.operation, served.action = op.name, op.permission(request.query)
         who = authenticate(wire, gateway.credentials, gateway.auth_rules, host_bucket=target.host_bucket)
-        gateway.limits.admit_key(who.caller.access_key)
+        if gateway.limits is not None:
+            gateway.limits.admit_key(who.caller.access_key)
         caller = acting(who.caller, open_access=gateway.open_access)
         if not caller.anonymous:
             served.requester, served.access_key = caller.owner, caller.access_key

@@ -63,14 +63,10 @@ class RateLimits:
     Workers share what they count by `table`, which is made before they are forked.
     """
 
-    def __init__(self, table: Table | None = None, *, overall: int = 0, per_key: int = 0) -> None:
+    def __init__(self, table: Table, *, overall: int = 0, per_key: int = 0) -> None:
         self._overall = overall
         self._per_key = per_key
-        self._table = table or Table()
-
-    def at(self, *, overall: int, per_key: int) -> RateLimits:
-        """The same counts with other rates."""
-        return RateLimits(self._table, overall=overall, per_key=per_key)
+        self._table = table
 
     def admit(self) -> None:
         """A request has come, of anybody."""

@@ -44,7 +44,7 @@ def admitted(limits: RateLimits, key: str = "AK") -> bool:
 
 
 def test_a_second_has_as_many_requests_as_its_rate_says(clock: Clock) -> None:
-    limits = RateLimits(per_key=10)
+    limits = RateLimits(Table(), per_key=10)
     assert [admitted(limits) for _ in range(12)] == [True] * 10 + [False] * 2
     clock.now += SECOND // 10
     assert [admitted(limits) for _ in range(2)] == [True, False]
@@ -53,22 +53,22 @@ def test_a_second_has_as_many_requests_as_its_rate_says(clock: Clock) -> None:
 
 
 def test_each_access_key_has_its_own(clock: Clock) -> None:
-    limits = RateLimits(per_key=2)
+    limits = RateLimits(Table(), per_key=2)
     assert [admitted(limits, key) for key in ("a", "b", "a", "b", "a", "b", "c")] == [True] * 4 + [False] * 2 + [True]
 
 
 def test_the_rate_of_all_counts_whoever_asks(clock: Clock) -> None:
-    limits = RateLimits(overall=3)
+    limits = RateLimits(Table(), overall=3)
     assert [admitted(limits, key) for key in "abcde"] == [True] * 3 + [False] * 2
 
 
 def test_without_a_rate_everything_is_taken(clock: Clock) -> None:
-    limits = RateLimits()
+    limits = RateLimits(Table())
     assert all(admitted(limits) for _ in range(1000))
 
 
 def test_who_is_refused_is_told_when_to_come_again(clock: Clock) -> None:
-    limits = RateLimits(per_key=1)
+    limits = RateLimits(Table(), per_key=1)
     limits.admit_key("AK")
     with pytest.raises(S3Error) as refused:
         limits.admit_key("AK")
@@ -77,7 +77,7 @@ def test_who_is_refused_is_told_when_to_come_again(clock: Clock) -> None:
 
 @given(st.integers(1, 50), st.lists(st.integers(0, SECOND // 5), max_size=200))
 def test_no_second_has_more_than_two_bursts_and_none_that_waits_is_refused(rate: int, gaps: list[int]) -> None:
-    limits, clock, taken = RateLimits(per_key=rate), Clock(), []
+    limits, clock, taken = RateLimits(Table(), per_key=rate), Clock(), []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(time, "monotonic_ns", clock)
         for gap in gaps:
@@ -91,7 +91,7 @@ def test_no_second_has_more_than_two_bursts_and_none_that_waits_is_refused(rate:
 
 
 def test_processes_that_are_forked_share_a_rate(clock: Clock) -> None:
-    limits = RateLimits(per_key=10)
+    limits = RateLimits(Table(), per_key=10)
     child = os.fork()
     if child == 0:
         os._exit(sum(admitted(limits) for _ in range(7)))
@@ -100,16 +100,14 @@ def test_processes_that_are_forked_share_a_rate(clock: Clock) -> None:
 
 
 def test_more_names_than_places_share_them_and_none_is_lost(clock: Clock) -> None:
-    limits = RateLimits(per_key=1)
-    limits._table = Table(8)
+    limits = RateLimits(Table(8), per_key=1)
     assert sum(admitted(limits, f"key-{number}") for number in range(100)) >= 1
     clock.now += 2 * SECOND
     assert admitted(limits, "another")
 
 
 def test_a_name_that_rested_leaves_its_place_to_another(clock: Clock) -> None:
-    limits = RateLimits(per_key=1)
-    limits._table = Table(8)
+    limits = RateLimits(Table(8), per_key=1)
     for _ in range(50):
         assert admitted(limits, f"key-{clock.now}")
         clock.now += 2 * SECOND
