@@ -27,11 +27,11 @@ run: $(VENV)/.run ## Serve ./data (or DATA=dir; further arguments in ARGS)
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	$(BIN)/python -m pytest -n 3 --dist loadgroup tests
 
 .PHONY: plain
 plain: $(VENV)/.dev ## Run the test suite with the fast ways for large bodies off
-	FAST_PATHS=off $(BIN)/python -m pytest -n 2 --dist loadgroup tests
+	FAST_PATHS=off $(BIN)/python -m pytest -n 3 --dist loadgroup tests
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style, types and the Dockerfile

@@ -181,6 +181,7 @@ def _markdown(rows: Sequence[Row], given: argparse.Namespace) -> str:
     for row in rows:
         rate = median(each.requests / each.seconds for each in row.outcomes)
         p50, p99 = (median(getattr(each, name) / 1000 for each in row.outcomes) for name in ("p50", "p99"))
-        memory = f"{median(row.bytes_each) / 1024:.1f}" if row.bytes_each else ""
+        # The most: what a crowd has left is used by the next one.
+        memory = f"{max(row.bytes_each) / 1024:.1f}" if row.bytes_each else ""
         lines.append(f"| {row.name} | {memory} | {rate:,.0f} | {rate / alone:.2f} | {p50:.2f} | {p99:.2f} |")
     return "\n".join(lines) + "\n"

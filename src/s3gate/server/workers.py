@@ -22,8 +22,8 @@ __all__ = ["Application", "MakeApplication", "serve"]
 
 _log = logging.getLogger(__name__)
 
-# Objects after which the collector looks for cycles, by generation. A request that goes well makes no cycles, and what those under
-# way hold is looked at in vain: with Python's own 700 that took 3 us of each.
+# Objects after which the collector looks for cycles, by generation. A request that goes well makes none, and what those
+# under way hold is looked at in vain: with Python's own 700 that took 3 us of each.
 _COLLECT_AFTER = (20_000, 20, 20)
 # How long a worker that stops still reads from idle connections: a request that was sent before the client could know
 # is on its way for about this long.
