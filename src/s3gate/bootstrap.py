@@ -26,6 +26,7 @@ from s3gate.server.gateway import Gateway
 from s3gate.server.rate_limits import RateLimits, Table
 from s3gate.storage.backend import Backend, StartError
 from s3gate.storage.filesystem.backend import FilesystemBackend
+from s3gate.storage.filesystem.cold_backend import ColdDiskBackend
 from s3gate.storage.filesystem.mounts import mount_at
 from s3gate.storage.filesystem.probe import require_exact_names, require_locks, require_safe_links
 from s3gate.telemetry import assembly as telemetry
@@ -205,7 +206,8 @@ def open_storage(
     settings: Settings, elsewhere: Mapping[str, str] = _NOWHERE, observer: StoreObserver = UNOBSERVED
 ) -> FilesystemBackend:
     """The store of a data directory as the settings want it, not started."""
-    return FilesystemBackend(
+    kind = ColdDiskBackend if settings.cold_disks else FilesystemBackend
+    return kind(
         settings.data_dir,
         durability=settings.durability,
         metadata=settings.metadata,

@@ -1,4 +1,4 @@
-"""Whether the tests run with the fast ways for large bodies, or with FAST_PATHS=off in the environment without."""
+"""Whether the tests run with the fast ways, or with FAST_PATHS=off in the environment without."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ FAST = os.environ.get("FAST_PATHS", "on") != "off"
 
 def fast_path_flags(fast: bool = FAST) -> list[str]:
     """Flags of `s3gate serve` that choose the one or the other; none for the default."""
-    return [] if fast else ["--no-zero-copy", "--no-overlap-uploads"]
+    return [] if fast else ["--no-zero-copy", "--no-overlap-uploads", "--cold-disks"]

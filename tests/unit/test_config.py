@@ -40,6 +40,7 @@ VALUES = {
     "checksum_type": ("xxhash", "xxhash"),
     "join_answers": ("false", False),
     "zero_copy": ("false", False),
+    "cold_disks": ("true", True),
     "overlap_uploads": ("false", False),
     "put_memory_buffer_threshold": ("2097152", 2 << 20),
     "put_max_memory_buffer": ("8388608", 8 << 20),
