@@ -199,9 +199,8 @@ class Settings(BaseModel):
     cold_disks: bool = _setting(
         False,
         "Look for objects and read small ones in threads, for disks that have to be waited for: one slow answer holds "
-        "up no other then. It takes 0.1 ms more of a processor for each. When off, that is done at once, in microseconds "
-        "where directories and files are in memory. "
-        "Large objects are read in threads in any case.",
+        "up no other then. It takes 0.1 ms more of a processor for each. When off, that is done at once, in "
+        "microseconds where directories and files are in memory. Large objects are read in threads in any case.",
         off="--no-cold-disks",
     )
     overlap_uploads: bool = _setting(
