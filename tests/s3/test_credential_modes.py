@@ -13,28 +13,11 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from support.credentials import listing_with
 from support.gateway import ACCESS_KEY, SECRET_KEY, Gateway
 from support.processes import wait_for
 
 ADDED, ADDED_SECRET = "AKIAADDEDLATER", "a-secret-that-was-added"
-
-
-def code(gateway: Gateway, access_key: str, secret_key: str) -> str:
-    """List the buckets with these keys; gives "ok" or the code of the error."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=gateway.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-    )
-    try:
-        client.list_buckets()
-    except ClientError as error:
-        return str(error.response["Error"]["Code"])
-    finally:
-        client.close()
-    return "ok"
 
 
 def credential(*arguments: str) -> str:
@@ -45,7 +28,9 @@ def credential(*arguments: str) -> str:
 
 def settle(gateways: list[Gateway], key: tuple[str, str], wanted: str) -> None:
     for gateway in gateways:
-        wait_for(lambda gateway=gateway: code(gateway, *key) == wanted, f"{wanted} from {gateway.address}")
+        wait_for(
+            lambda gateway=gateway: listing_with(gateway.endpoint, *key) == wanted, f"{wanted} from {gateway.address}"
+        )
 
 
 @pytest.mark.parametrize("path", [[], ["--credentials-path", "/system/auth/credentials.jsonl"]])
@@ -59,8 +44,8 @@ def test_gateways_over_one_directory_share_the_credentials_that_lie_in_it(tmp_pa
     ):
         both = [one, other]
         for gateway in both:
-            assert code(gateway, ACCESS_KEY, SECRET_KEY) == "ok"
-            assert code(gateway, ADDED, ADDED_SECRET) == "InvalidAccessKeyId"
+            assert listing_with(gateway.endpoint, ACCESS_KEY, SECRET_KEY) == "ok"
+            assert listing_with(gateway.endpoint, ADDED, ADDED_SECRET) == "InvalidAccessKeyId"
         credential("add", "--access-key", ADDED, "--secret-key", ADDED_SECRET, "--data-dir", str(tmp_path), *shared)
         settle(both, (ADDED, ADDED_SECRET), "ok")
         credential("disable", ADDED, "--data-dir", str(tmp_path), *shared)
@@ -90,7 +75,7 @@ def test_the_first_of_the_gateways_makes_the_credentials_of_all(tmp_path: Path):
         listed = credential("list", "--show-secrets", "--data-dir", str(tmp_path), "--enable-distributed-auth")
         access_key, secret_key = listed.splitlines()[1].split()[:2]
         for gateway in (one, other):
-            assert code(gateway, access_key, secret_key) == "ok"
+            assert listing_with(gateway.endpoint, access_key, secret_key) == "ok"
 
 
 def test_a_gateway_that_only_reads_makes_no_credentials_in_the_directory(tmp_path: Path):
@@ -111,8 +96,8 @@ def test_gateways_with_files_of_their_own_do_not_know_one_anothers_credentials(t
         Gateway(served, "--credentials-path", str(files[1]), credentials=()) as other,
     ):
         for gateway, key, stranger in ((one, *keys), (other, *keys[::-1])):
-            assert code(gateway, *key) == "ok"
-            assert code(gateway, *stranger) == "InvalidAccessKeyId"
+            assert listing_with(gateway.endpoint, *key) == "ok"
+            assert listing_with(gateway.endpoint, *stranger) == "InvalidAccessKeyId"
         credential("remove", keys[0][0], "--credentials-path", str(files[0]))
         os.kill(one.pid, signal.SIGHUP)
         settle([one], keys[0], "InvalidAccessKeyId")

@@ -11,4 +11,4 @@ FAST = os.environ.get("FAST_PATHS", "on") != "off"
 
 def fast_path_flags(fast: bool = FAST) -> list[str]:
     """Flags of `s3gate serve` that choose the one or the other; none for the default."""
-    return [] if fast else ["--no-zero-copy", "--no-overlap-uploads", "--cold-disks"]
+    return [] if fast else ["--no-join-answers", "--no-zero-copy", "--no-overlap-uploads", "--cold-disks"]

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from botocore.exceptions import ClientError
+
+from support.credentials import listing_with
 
 SHOWN = re.compile(r"Access key: (\S+)\n.*Secret key: (\S+)\n", re.DOTALL)
 
@@ -60,24 +60,6 @@ def banner_of(process: subprocess.Popen[str]) -> str:
     raise AssertionError(process.stderr.read() if process.stderr else text)
 
 
-def buckets(port: str, access_key: str, secret_key: str) -> str:
-    """List the buckets with these keys; gives "ok" or the code of the error."""
-    client = boto3.client(
-        "s3",
-        endpoint_url=f"http://127.0.0.1:{port}",
-        region_name="us-east-1",
-        aws_access_key_id=access_key,
-        aws_secret_access_key=secret_key,
-    )
-    try:
-        client.list_buckets()
-    except ClientError as error:
-        return str(error.response["Error"]["Code"])
-    finally:
-        client.close()
-    return "ok"
-
-
 def stop(process: subprocess.Popen[str]) -> str:
     """Stop it; gives its log."""
     process.send_signal(signal.SIGTERM)
@@ -113,14 +95,14 @@ def test_a_running_gateway_takes_over_what_the_credential_command_changes(serve,
     port = re.search(r"http://127\.0\.0\.1:(\d+)", text)[1]
     keys = SHOWN.search(text).groups()
     path = tmp_path / "home" / ".s3gate" / "credentials.jsonl"
-    assert buckets(port, *keys) == "ok"
+    assert listing_with(f"http://127.0.0.1:{port}", *keys) == "ok"
     command = [sys.executable, "-m", "s3gate", "credential", "disable", keys[0], "--credentials-path", path]
     subprocess.run(command, check=True, capture_output=True)
     if sighup:
-        assert buckets(port, *keys) == "ok"
+        assert listing_with(f"http://127.0.0.1:{port}", *keys) == "ok"
         process.send_signal(signal.SIGHUP)
     deadline = time.monotonic() + 60
-    while buckets(port, *keys) != "InvalidAccessKeyId":
+    while listing_with(f"http://127.0.0.1:{port}", *keys) != "InvalidAccessKeyId":
         assert time.monotonic() < deadline
     stop(process)
 
