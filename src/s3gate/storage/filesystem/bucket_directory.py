@@ -73,6 +73,7 @@ class BucketDirectory:
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
         self.name = name
+        self.follows_links = store.follows_links  # of other programs, where they stay in the bucket, see links
         self._path = store.elsewhere.get(name, name)  # one that is elsewhere is absolute: root_fd has no part in it
         self._descriptors: list[int] = []
         self.fd = self._keep(os.open(self._path, _DIRECTORY, dir_fd=store.root_fd))
@@ -105,11 +106,6 @@ class BucketDirectory:
     def durability(self) -> Durability:
         """The store's durability."""
         return self.store.durability
-
-    @property
-    def follows_links(self) -> bool:
-        """Whether links of other programs that stay in the bucket are followed, see links."""
-        return self.store.follows_links
 
     @property
     def record(self) -> BucketRecord:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import functools
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from s3gate.core.errors import S3Error
 
-__all__ = ["blocking_seam", "seam", "translate"]
+__all__ = ["blocking_seam", "raise_translated", "seam", "translate"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -36,6 +36,14 @@ def translate(error: OSError) -> S3Error | None:
     return S3Error(code) if code else None
 
 
+def raise_translated(error: OSError) -> NoReturn:
+    """Raise the S3 error for an OSError, or itself where there is none."""
+    known = translate(error)
+    if known is None:
+        raise error
+    raise known from error
+
+
 def blocking_seam(method: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, _T]]:
     """The same for a method whose work is over in microseconds and waits for nothing."""
 
@@ -44,10 +52,7 @@ def blocking_seam(method: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, 
         try:
             return method(*args, **kwargs)
         except OSError as error:
-            known = translate(error)
-            if known is None:
-                raise
-            raise known from error
+            raise_translated(error)
 
     return wrapped
 
@@ -60,9 +65,6 @@ def seam(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutin
         try:
             return await method(*args, **kwargs)
         except OSError as error:
-            known = translate(error)
-            if known is None:
-                raise
-            raise known from error
+            raise_translated(error)
 
     return wrapped

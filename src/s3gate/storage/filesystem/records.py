@@ -16,7 +16,9 @@ import hashlib
 import mimetypes
 import os
 import re
+import struct
 import zlib
+from binascii import b2a_base64
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -43,7 +45,9 @@ __all__ = [
 ]
 
 _VERSION = 1
-_HEADER = 5  # version byte and CRC-32
+_header = struct.Struct(">BI")  # version byte and CRC-32
+_HEADER = _header.size
+_unpack_header = _header.unpack_from
 _MD5 = re.compile("[0-9a-f]{32}")
 # What the first byte of a short checksum says. Only ever added to: records on disk count in it.
 _ALGORITHMS = (
@@ -206,13 +210,13 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def _framed(body: bytes) -> bytes:
-    return b"%c%b%b" % (_VERSION, zlib.crc32(body).to_bytes(4, "big"), body)
+    return _header.pack(_VERSION, zlib.crc32(body)) + body
 
 
 def _body(data: bytes) -> memoryview:
     """What _framed was given; BrokenRecord for anything else."""
     body = memoryview(data)[_HEADER:]
-    if len(data) < _HEADER or data[0] != _VERSION or zlib.crc32(body) != int.from_bytes(data[1:_HEADER], "big"):
+    if len(data) < _HEADER or _unpack_header(data) != (_VERSION, zlib.crc32(body)):
         raise BrokenRecord(f"{len(data)} bytes that begin with {data[:_HEADER].hex()}")
     return body
 
@@ -311,7 +315,7 @@ def _record(fields: _Fields, rest: _Rest) -> ObjectRecord:
     modified_ns = fields.mtime_ns + fields.later_ns
     checksum = None
     if short:
-        checksum = Checksum(_ALGORITHMS[short[0]], base64.b64encode(short[1:]).decode())
+        checksum = Checksum(_ALGORITHMS[short[0]], b2a_base64(short[1:], newline=False).decode("ascii"))
     elif rest.ck:
         checksum = Checksum(*rest.ck)
     return ObjectRecord(
