@@ -17,7 +17,6 @@ from s3gate.core.values import Bucket
 from s3gate.core.wire import Wire
 from s3gate.operations.call import Call
 from s3gate.operations.intake import read_document
-from s3gate.operations.registry import Operation
 from s3gate.operations.result import Result
 from s3gate.server.body import ClientDisconnected, Receive, RequestBody
 from s3gate.server.cycle import WHOLE, ZERO_COPY
@@ -117,20 +116,22 @@ class Pipeline:
             gateway.limits.admit()
         target = gateway.addressing.resolve(wire)
         served.bucket, served.key = target.bucket, target.key
-        request = with_query_headers(wire)
+        request = with_query_headers(wire) if wire.query else wire
         op = gateway.routes.match(wire.method, target.level, request.query, request.headers)
-        served.operation, served.action = op.name, op.permission(request.query)
+        action = op.permission(request.query) if request.query else op.action
+        served.operation, served.action = op.name, action
         who = authenticate(wire, gateway.credentials, gateway.auth_rules, host_bucket=target.host_bucket)
         if gateway.limits is not None:
             gateway.limits.admit_key(who.caller.access_key)
         caller = acting(who.caller, open_access=gateway.open_access)
         if not caller.anonymous:
             served.requester, served.access_key = caller.owner, caller.access_key
-        bucket = await self._find_bucket(op, target.bucket, request.headers)
-        require = partial(authorize, caller, protection=gateway.protection)
-        if bucket is not None:
+        bucket = None
+        if op.finds_bucket:
+            bucket = await self._find_bucket(target.bucket, request.headers)
             served.bucket_owner = bucket.owner
-        require(served.action, bucket, target.key, name=target.bucket)
+        authorize(caller, action, bucket, target.key, name=target.bucket, protection=gateway.protection)
+        require = partial(authorize, caller, protection=gateway.protection)
         call = Call(request, caller, bucket, gateway.storage, body, who.payload, gateway.rules, require)
         if op.binder.document is None:
             args = op.binder.bind(target.bucket, target.key, request)
@@ -139,9 +140,7 @@ class Pipeline:
             args = await op.binder.bind_document(target.bucket, target.key, request, read=read)
         return await op.handler(call, args)
 
-    async def _find_bucket(self, op: Operation, name: str, headers: Mapping[str, str]) -> Bucket | None:
-        if not op.finds_bucket:
-            return None
+    async def _find_bucket(self, name: str, headers: Mapping[str, str]) -> Bucket:
         if bucket_name_fault(name, relaxed=True) is not None:
             raise S3Error("InvalidBucketName", BucketName=name)
         bucket = await self._gateway.storage.find_bucket(name)
