@@ -186,8 +186,8 @@ class Settings(BaseModel):
     )
     join_answers: bool = _setting(
         True,
-        "Write an answer that is all at hand to the connection in one piece. Off: in the HTTP server's own way, which "
-        "looks at every header again.",
+        "Write an answer that is all at hand to the connection in one piece, and those of requests that came at the "
+        "same time together. Off: each by itself, in the HTTP server's own way, which looks at every header again.",
         off="--no-join-answers",
     )
     zero_copy: bool = _setting(

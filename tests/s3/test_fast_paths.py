@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import itertools
 import time
@@ -87,6 +88,27 @@ def test_a_download_and_the_requests_behind_it_are_the_same_on_one_connection(ga
             answers.append([essence(connection.answer()) for _ in requests])
     assert answers[0] == answers[1]
     assert [body for _, _, body in answers[0]] == [LARGE, SMALL, BEYOND, LARGE]
+
+
+def test_requests_of_many_clients_at_the_same_time_are_answered_the_same(gateways):
+    """Each gets its own answer, and what it asks next the next: small and large ones, errors, and HEADs."""
+    keys = ["small", "medium", "missing", "beyond", "empty", "large"]
+    asked = [("HEAD" if number % 7 == 6 else "GET", keys[number % len(keys)]) for number in range(40)] * 3
+    answers = []
+    for gateway in gateways:
+        with contextlib.ExitStack() as stack:
+            connections = [stack.enter_context(Connection(gateway)) for _ in range(40)]
+            got = []
+            for at in range(0, len(asked), len(connections)):
+                for connection, (method, key) in zip(connections, asked[at:], strict=False):
+                    connection.send(Request(method, f"/bucket/{key}", {"Host": "h"}).bytes)
+                for connection, (method, _) in zip(connections, asked[at:], strict=False):
+                    got.append(essence(connection.answer(method)))
+            answers.append(got)
+    assert answers[0] == answers[1]
+    for (method, key), (status, _, body) in zip(asked, answers[0], strict=True):
+        assert status == (200 if key in OBJECTS else 404)
+        assert method == "HEAD" or body == OBJECTS.get(key, body)
 
 
 def test_a_download_with_a_body_that_nobody_asked_for_is_the_same(gateways):

@@ -23,6 +23,7 @@ from uvicorn.server import ServerState
 
 from s3gate.core.upload_memory import IN_CONNECTION
 from s3gate.server.file_sender import FileSender
+from s3gate.server.turns import Turns, write_answer
 
 __all__ = [
     "HIGH_WATER",
@@ -33,7 +34,6 @@ __all__ = [
     "Connection",
     "PiecesCycle",
     "SendingCycle",
-    "missing_parts",
 ]
 
 ZERO_COPY = "http.response.zerocopysend"
@@ -48,8 +48,6 @@ _WAKE_BYTES = 512 << 10
 _WAKE_SECONDS = 0.002
 # Pieces below this are joined: each of its own would cost more memory than it holds.
 _SMALL = 4 << 10
-# A body up to this size is copied behind its headers; a longer one is a write of its own.
-_JOINED = 16 << 10
 _BODY = "http.response.body"
 # Errors of a socket whose client is gone, beside those that are ConnectionErrors.
 _GONE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ETIMEDOUT})
@@ -61,9 +59,11 @@ class Connection(Protocol):
     """What a cycle needs of its connection.
 
     `sender` is told when that is lost, `executor` is where disks are read, `step_bytes` are sent of a file at once.
+    `turns` writes answers together.
     """
 
     sender: FileSender | None
+    turns: Turns | None
     executor: Executor
     step_bytes: int
     loop: asyncio.AbstractEventLoop
@@ -149,11 +149,11 @@ class SendingCycle(RequestResponseCycle):
             SendingCycle.default_lines = self.default_headers, lines
         close = b"" if self.keep_alive else b"connection: close\r\n"
         head = b"%b%b%b%b\r\n" % (STATUS_LINE[message["status"]], lines, message["head"], close)
-        if len(body) <= _JOINED:
-            self.transport.write(head + body)
+        turns = self.connection.turns
+        if turns is not None and self.keep_alive:
+            turns.write(self.transport, head, body)
         else:
-            self.transport.write(head)
-            self.transport.write(body)
+            write_answer(self.transport, head, body)
         message[TAKEN] = len(body)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False
@@ -254,36 +254,3 @@ class PiecesCycle(SendingCycle):
         pieces, self.pieces, self.held = self.pieces, [], 0
         self.flow.resume_reading()
         return {"type": "http.request", "body": b"", PIECES: pieces, "more_body": self.more_body}
-
-
-# The parts of uvicorn's cycle that these classes build on: all that its `__init__` sets, and no more.
-_METHODS = ("send", "receive", "run_asgi")
-_ATTRIBUTES = frozenset(
-    {
-        "scope",
-        "transport",
-        "flow",
-        "logger",
-        "access_logger",
-        "access_log",
-        "default_headers",
-        "message_event",
-        "on_response",
-        "disconnected",
-        "keep_alive",
-        "waiting_for_100_continue",
-        "body",
-        "more_body",
-        "response_started",
-        "response_complete",
-        "chunked_encoding",
-        "expected_content_length",
-    }
-)
-
-
-def missing_parts() -> list[str]:
-    """What a release of uvicorn lacks of it, or has besides, by name."""
-    known = {name for name in RequestResponseCycle.__init__.__code__.co_names if name != "bytearray"}
-    methods = [name for name in _METHODS if name not in vars(RequestResponseCycle)]
-    return methods + sorted(known ^ _ATTRIBUTES)

@@ -11,12 +11,14 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from s3gate.core.errors import S3Error
 from s3gate.server.connections import CONNECTIONS, UNOBSERVED, ConnectionObserver, encrypted
-from s3gate.server.cycle import PIECES, WHOLE, ZERO_COPY, PiecesCycle, SendingCycle, missing_parts
+from s3gate.server.cycle import PIECES, WHOLE, ZERO_COPY, PiecesCycle, SendingCycle
 from s3gate.server.eager import Waiting, go_on, start
 from s3gate.server.file_sender import STEP_BYTES, FileSender
 from s3gate.server.idle_timer import IdleTimer
 from s3gate.server.refusal import refusal
 from s3gate.server.request_target import split_target
+from s3gate.server.turns import Turns
+from s3gate.server.uvicorn_parts import missing_from_cycle, missing_from_protocol
 
 __all__ = ["MAX_HEAD", "GatewayProtocol", "protocol_class"]
 
@@ -59,6 +61,7 @@ class GatewayProtocol(HttpToolsProtocol):
     executor: Executor
     step_bytes = STEP_BYTES
     sender: FileSender | None = None
+    turns: Turns | None = None
     observer: ConnectionObserver = UNOBSERVED
 
     _in_head = False
@@ -251,7 +254,10 @@ class GatewayProtocol(HttpToolsProtocol):
             self.cycle.message_event.set()
         if self._begun is not None:
             begun, self._begun = self._begun, None
-            self._run(begun)
+            if self.turns is None:
+                self._run(begun)
+            else:
+                self.turns.run(self.loop, self._run, begun)
 
     def _start_with_task(self, cycle: SendingCycle) -> None:
         """The rest of a request has not come with its head."""
@@ -259,7 +265,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._start_asgi_task(cycle, self.app)
 
     def _run(self, cycle: SendingCycle) -> None:
-        """Run a request here and now, as far as it goes without waiting."""
+        """Run a request here and now, as far as it goes without waiting; uvicorn's cycle lets nothing through."""
         coroutine = cycle.run_asgi(self.app)
         try:
             start(coroutine)
@@ -278,6 +284,8 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._deferred and last and not self.transport.is_closing():
             self._deferred = False
             self._discarded = 0
+            if self.turns is not None:
+                self.turns.flush()  # the refusal goes behind the answer
             self._refuse()
 
     def _go_on(self, idle: IdleTimer) -> None:
@@ -341,53 +349,8 @@ class GatewayProtocol(HttpToolsProtocol):
         self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
 
-# The parts of uvicorn that this class builds on; a release without one of them gets its own protocol, unbounded.
-_METHODS = (
-    "data_received",
-    "connection_made",
-    "connection_lost",
-    "on_message_begin",
-    "on_header",
-    "on_headers_complete",
-    "on_body",
-    "on_message_complete",
-    "on_response_complete",
-    "_start_asgi_task",
-    "send_400_response",
-    "_unsupported_upgrade_warning",
-    "timeout_keep_alive_handler",
-)
-_ATTRIBUTES = (
-    "url",
-    "headers",
-    "expect_100_continue",
-    "scope",
-    "scheme",
-    "cycle",
-    "transport",
-    "parser",
-    "loop",
-    "flow",
-    "pipeline",
-    "tasks",
-    "app",
-    "app_state",
-    "asgi_version",
-    "client",
-    "server",
-    "server_state",
-    "timeout_keep_alive",
-)
-
-
-def _missing() -> list[str]:
-    known = set(HttpToolsProtocol.__init__.__code__.co_names + HttpToolsProtocol.on_message_begin.__code__.co_names)
-    methods = [name for name in _METHODS if name not in vars(HttpToolsProtocol)]
-    return methods + [name for name in _ATTRIBUTES if name not in known]
-
-
-if _missing():
-    _log.warning("uvicorn has changed (%s): header sections are not bounded", ", ".join(_missing()))
+if missing_from_protocol():
+    _log.warning("uvicorn has changed (%s): header sections are not bounded", ", ".join(missing_from_protocol()))
     GatewayProtocol = HttpToolsProtocol  # type: ignore[misc,assignment]
 
 
@@ -397,14 +360,15 @@ def protocol_class(
     """The protocol for a process.
 
     `zero_copy`: the application may send ranges of files inside the kernel, but over TLS. `pieces`: it gets bodies in
-    pieces, not joined. `whole`: it may send an answer by one message. `step_bytes`: how much of a file is sent at once,
+    pieces, not joined. `whole`: it may send an answer by one message, and those of requests that came together go out
+    together. `step_bytes`: how much of a file is sent at once,
     before others get their turn. The first three are announced as extensions in the scope,
     see `server.cycle`. A release of uvicorn that has not what they build on does without them.
     """
     wanted = {ZERO_COPY: zero_copy, PIECES: pieces, WHOLE: whole}
     if not any(wanted.values()) or GatewayProtocol is HttpToolsProtocol:
         return GatewayProtocol
-    lacking = missing_parts()
+    lacking = missing_from_cycle()
     if lacking:
         _log.warning("uvicorn has changed (%s): large bodies take the slow way", ", ".join(lacking))
         return GatewayProtocol
@@ -413,6 +377,7 @@ def protocol_class(
         "step_bytes": step_bytes,
         "cycle_class": PiecesCycle if pieces else SendingCycle,
         "extensions": extensions,
+        "turns": Turns() if whole else None,
         "executor": ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="s3gate-send"),
     }
     return type("GatewayProtocol", (GatewayProtocol,), attributes)

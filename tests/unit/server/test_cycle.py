@@ -17,7 +17,7 @@ import pytest
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from s3gate.server import cycle, protocol
+from s3gate.server import protocol, uvicorn_parts
 from s3gate.server.connections import TLS
 from s3gate.server.cycle import HIGH_WATER, PIECES, WHOLE, ZERO_COPY
 from s3gate.server.protocol import GatewayProtocol, protocol_class
@@ -283,7 +283,7 @@ def test_nothing_is_sent_past_the_encryption(tmp_path, loop):
 
 
 def test_the_classes_rely_on_nothing_that_uvicorn_does_not_have():
-    assert cycle.missing_parts() == []
+    assert uvicorn_parts.missing_from_cycle() == []
 
 
 def test_a_release_without_what_is_needed_takes_the_slow_way_and_says_so(monkeypatch, caplog):
@@ -291,7 +291,7 @@ def test_a_release_without_what_is_needed_takes_the_slow_way_and_says_so(monkeyp
         def __init__(self) -> None:
             self.scope = None
 
-    monkeypatch.setattr(cycle, "RequestResponseCycle", Changed)
+    monkeypatch.setattr(uvicorn_parts, "RequestResponseCycle", Changed)
     assert protocol_class(zero_copy=True, pieces=True, whole=True) is GatewayProtocol
     (record,) = caplog.records
     assert "transport" in record.getMessage()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from s3gate.server import protocol
+from s3gate.server import protocol, turns, uvicorn_parts
 from s3gate.server.app import create_app
 from s3gate.server.protocol import MAX_HEAD, GatewayProtocol
 from support.asgi import sample_gateway, served, talk
@@ -17,15 +17,23 @@ from support.sample_operations import READERS, Reader
 Address = tuple[str, int]
 
 
+@pytest.fixture(scope="module", autouse=True, params=["alone", "together"])
+def company(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whether each request counts as come alone, or with others that are read before it is run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(turns, "_TOGETHER_SECONDS", float("inf") if request.param == "together" else -1.0)
+        yield
+
+
 @pytest.fixture(scope="module")
-def open_server() -> Iterator[Address]:
+def open_server(company: None) -> Iterator[Address]:
     with served(create_app(sample_gateway())) as address:
         assert b" 200 " in talk(address, b"PUT /bucket HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n")
         yield address
 
 
 @pytest.fixture(scope="module")
-def closed_server() -> Iterator[Address]:
+def closed_server(company: None) -> Iterator[Address]:
     gateway = sample_gateway(open_access=False)
     with served(create_app(gateway)) as address:
         yield address
@@ -37,7 +45,7 @@ def request(line: str, *headers: str, close: bool = True) -> bytes:
 
 
 def test_the_class_relies_on_nothing_that_uvicorn_does_not_have() -> None:
-    assert protocol._missing() == []
+    assert uvicorn_parts.missing_from_protocol() == []
     assert GatewayProtocol is not HttpToolsProtocol
 
 

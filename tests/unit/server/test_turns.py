@@ -1,0 +1,118 @@
+"""Requests that come together: their order, and that of their answers."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from s3gate.server import turns
+from s3gate.server.turns import Turns
+
+
+class Transport:
+    """A connection that writes down what it is given; `fails` stands for one that is closed."""
+
+    def __init__(self, log: list[str], fails: bool = False) -> None:
+        self._log = log
+        self._fails = fails
+
+    def write(self, data: bytes) -> None:
+        if self._fails:
+            raise RuntimeError("closed")
+        self._log.append(f"wrote {data.decode()}" if len(data) < 100 else f"wrote {len(data)} bytes")
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every request counts as come with the one before."""
+    monkeypatch.setattr(turns, "_TOGETHER_SECONDS", float("inf"))
+
+
+def served(names: list[str], *, fails: str = "", body: bytes = b"") -> list[str]:
+    """What happens where these come in one turn of the loop; each request answers with its own name."""
+    log: list[str] = []
+
+    async def run() -> None:
+        loop, group = asyncio.get_running_loop(), Turns()
+
+        def answer(name: str) -> None:
+            log.append(f"ran {name}")
+            group.write(Transport(log, fails=name == fails), name.encode(), body)
+
+        for name in names:
+            group.run(loop, answer, name)
+        log.append("read")
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    return log
+
+
+def test_who_comes_alone_is_served_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "_TOGETHER_SECONDS", -1.0)
+    assert served(["a", "b"]) == ["ran a", "wrote a", "ran b", "wrote b", "read"]
+
+
+@pytest.mark.usefixtures("together")
+def test_those_who_come_together_are_run_when_all_are_read_and_answered_when_all_are_run() -> None:
+    assert served(["a", "b"]) == ["read", "ran a", "ran b", "wrote a", "wrote b"]
+
+
+@pytest.mark.usefixtures("together")
+def test_no_more_than_a_group_is_run_before_its_answers_are_written() -> None:
+    names = [str(number) for number in range(turns._AT_ONCE + 1)]
+    log = served(names)
+    assert log.index("wrote 0") == log.index(f"ran {turns._AT_ONCE}") - turns._AT_ONCE
+    assert [line for line in log if line.startswith("wrote")] == [f"wrote {name}" for name in names]
+
+
+@pytest.mark.usefixtures("together")
+def test_a_connection_that_is_closed_meanwhile_costs_no_other_its_answer() -> None:
+    assert served(["a", "b", "c"], fails="b")[-2:] == ["wrote a", "wrote c"]
+
+
+@pytest.mark.usefixtures("together")
+def test_a_long_body_is_not_copied_behind_its_head() -> None:
+    assert served(["a"], body=bytes(100_000))[-2:] == ["wrote a", "wrote 100000 bytes"]
+
+
+@pytest.mark.usefixtures("together")
+def test_who_comes_while_others_are_run_waits_for_the_next_turn() -> None:
+    log: list[str] = []
+
+    async def run() -> None:
+        loop, group = asyncio.get_running_loop(), Turns()
+
+        def work(name: str) -> None:
+            log.append(name)
+            if name == "a":
+                group.run(loop, work, "c")
+
+        group.run(loop, work, "a")
+        group.run(loop, work, "b")
+        await asyncio.sleep(0)
+        log.append("next turn")
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert log == ["a", "b", "next turn", "c"]
+
+
+def test_flush_writes_what_waits_before_what_is_written_now(together: None) -> None:
+    log: list[str] = []
+
+    async def run() -> None:
+        loop, group = asyncio.get_running_loop(), Turns()
+        transport = Transport(log)
+
+        def work(name: str) -> None:
+            group.write(transport, b"answer", b"")
+            group.flush()
+            transport.write(b"refusal")
+
+        group.run(loop, work, "a")
+        await asyncio.sleep(0)
+
+    asyncio.run(run())
+    assert log == ["wrote answer", "wrote refusal"]
