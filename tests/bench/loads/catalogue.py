@@ -17,12 +17,12 @@ __all__ = ["DEFAULT_LOADS", "LOAD_NAMES", "Counts", "load_named"]
 
 DEFAULT_LOADS = (
     "get-1KiB", "head-1KiB", "put-1KiB", "get-64KiB", "put-64KiB", "mixed", "delete", "delete-objects",
-    "list", "list-next", "list-delimiter", "get-64MiB", "get-1GiB", "range-1MiB-of-1GiB", "put-64MiB", "put-1GiB",
-    "multipart-256MiB",
+    "list", "list-next", "list-delimiter", "get-64MiB", "get-256MiB", "get-1GiB", "range-1MiB-of-1GiB",
+    "put-64MiB", "put-256MiB", "put-1GiB", "multipart-256MiB",
 )  # fmt: skip
 LOAD_NAMES = (
     "get-SIZE, head-SIZE, put-SIZE, range-SIZE-of-SIZE, multipart-SIZE, mixed, list, list-next, list-delimiter, "
-    "delete, delete-objects; SIZE as in 1KiB, 64MiB, 1GiB"
+    "delete, delete-objects; SIZE as in 1KiB, 256MiB, 1GiB"
 )
 
 _LARGE = 8 << 20

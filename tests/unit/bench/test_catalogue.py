@@ -27,6 +27,8 @@ def test_a_name_that_is_no_load_is_refused(name: str) -> None:
     [
         ("put-1KiB", "PUT 1 KiB, 16 connections"),
         ("get-1536B", "GET 1536 B, 32 connections"),
+        ("get-256MiB", "GET 256 MiB, 1 connection"),
+        ("put-256MiB", "PUT 256 MiB, 1 connection"),
         ("get-1GiB", "GET 1 GiB, 1 connection"),
         ("range-1MiB-of-1GiB", "GET 1 MiB of 1 GiB, 32 connections"),
     ],
