@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from bench import crowd, joining
+from bench import crowd, etag, joining
 from bench.disk import Disk, disk_at
 from bench.loads.load import Target
 from bench.machine import describe_machine
@@ -21,13 +21,13 @@ from bench.report import Report
 from bench.rounds import measure_load
 from bench.servers import Server
 
+_OTHERS = {"complete": joining.main, "crowd": crowd.main, "etag": etag.main}
+
 
 def main(arguments: Sequence[str]) -> int:
     """Run with the arguments of the command line; the exit status."""
-    if list(arguments[:1]) == ["complete"]:
-        return joining.main(arguments[1:])
-    if list(arguments[:1]) == ["crowd"]:
-        return crowd.main(arguments[1:])
+    if arguments and arguments[0] in _OTHERS:
+        return _OTHERS[arguments[0]](arguments[1:])
     options = parse_options(arguments)
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that servers and disk go, too
     try:

@@ -71,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Measures s3gate beside other servers: the same requests, in alternating rounds.",
         epilog=f"Peers are found on PATH, or where {PEERS_VARIABLE}='NAME=PATH ...' says. "
         "`bench complete` measures CompleteMultipartUpload beside plain concatenation, `bench crowd` what idle and "
-        "stalled clients cost; each has its own --help.",
+        "stalled clients cost, `bench etag` one upload beside MD5 alone and the plain write; each has its own --help.",
     )
     add = parser.add_argument
     add(

@@ -128,7 +128,7 @@ PEERS: Mapping[str, _Peer] = {
 }  # fmt: skip
 
 
-def gateway(durability: str, *, reads: bool, upload_parts: str = "auto") -> Program:
+def gateway(durability: str, *, reads: bool, upload_parts: str = "auto", checksum_type: str = "md5") -> Program:
     """s3gate of this environment, with metrics and an access log, as it is run.
 
     `reads` when it takes the loads that write nothing, as one durability is to do.
@@ -137,10 +137,12 @@ def gateway(durability: str, *, reads: bool, upload_parts: str = "auto") -> Prog
     def command(executable: str, place: Place) -> list[str]:
         serve = [executable, "-m", "s3gate", "serve", str(place.data), "--listen", place.address, "--region", REGION]
         options = ["--workers", str(place.workers), "--durability", durability, "--log-level", "warning"]
-        options += ["--upload-parts", upload_parts, "--access-log", str(place.home / "access.log")]
+        options += ["--upload-parts", upload_parts, "--checksum-type", checksum_type]
+        options += ["--access-log", str(place.home / "access.log")]
         return [*serve, *options, "--root-access-key", ACCESS_KEY, "--root-secret-key", SECRET_KEY]
 
-    name = f"s3gate {durability}" + (f" {upload_parts}" if upload_parts != "auto" else "")
+    unusual = [upload_parts] * (upload_parts != "auto") + [checksum_type] * (checksum_type != "md5")
+    name = " ".join(["s3gate", durability, *unusual])
     version = _version([sys.executable, "-m", "s3gate", "version"])
     return Program(name, "s3gate", sys.executable, command, version, durability=durability, reads=reads)
 
