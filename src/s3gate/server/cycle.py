@@ -23,7 +23,7 @@ from uvicorn.server import ServerState
 
 from s3gate.core.upload_memory import IN_CONNECTION
 from s3gate.server.file_sender import FileSender
-from s3gate.server.turns import Turns, write_answer
+from s3gate.server.turns import Turns
 
 __all__ = [
     "HIGH_WATER",
@@ -48,6 +48,8 @@ _WAKE_BYTES = 512 << 10
 _WAKE_SECONDS = 0.002
 # Pieces below this are joined: each of its own would cost more memory than it holds.
 _SMALL = 4 << 10
+# A body up to this size is copied behind its headers; a longer one is a piece of its own.
+_JOINED = 16 << 10
 _BODY = "http.response.body"
 # Errors of a socket whose client is gone, beside those that are ConnectionErrors.
 _GONE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.ETIMEDOUT})
@@ -147,13 +149,14 @@ class SendingCycle(RequestResponseCycle):
         if known is not self.default_headers:
             lines = b"".join([b"%b: %b\r\n" % header for header in self.default_headers])
             SendingCycle.default_lines = self.default_headers, lines
-        close = b"" if self.keep_alive else b"connection: close\r\n"
-        head = b"%b%b%b%b\r\n" % (STATUS_LINE[message["status"]], lines, message["head"], close)
+        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        head = STATUS_LINE[message["status"]], lines, message["head"], end
+        pieces = (b"".join((*head, body)),) if len(body) <= _JOINED else (b"".join(head), body)
         turns = self.connection.turns
         if turns is not None and self.keep_alive:
-            turns.write(self.transport, head, body)
+            turns.write(self.transport, pieces)
         else:
-            write_answer(self.transport, head, body)
+            self.transport.writelines(pieces)
         message[TAKEN] = len(body)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import Any, TypeVar
 
-__all__ = ["Turns", "write_answer"]
+from s3gate.core.checksums import Buffer
+
+__all__ = ["Turns"]
 
 _log = logging.getLogger(__name__)
 
@@ -22,19 +24,7 @@ _TOGETHER_SECONDS = 20e-6
 # So many are run before what they answer is written: the first of them waits for the last.
 _AT_ONCE = 16
 
-# A body up to this size is copied behind its head; a longer one is a write of its own.
-_JOINED = 16 << 10
-
 _T = TypeVar("_T")
-
-
-def write_answer(transport: asyncio.WriteTransport, head: bytes, body: bytes) -> None:
-    """Write an answer that is all at hand."""
-    if len(body) <= _JOINED:
-        transport.write(head + body)
-    else:
-        transport.write(head)
-        transport.write(body)
 
 
 class Turns:
@@ -46,7 +36,7 @@ class Turns:
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Callable[[Any], None], Any]] = []
-        self._answers: list[tuple[asyncio.WriteTransport, bytes, bytes]] | None = None
+        self._answers: list[tuple[asyncio.WriteTransport, Sequence[Buffer]]] | None = None
         self._ended = 0.0
 
     def run(self, loop: asyncio.AbstractEventLoop, work: Callable[[_T], None], what: _T) -> None:
@@ -60,21 +50,21 @@ class Turns:
             work(what)
             self._ended = perf_counter()
 
-    def write(self, transport: asyncio.WriteTransport, head: bytes, body: bytes) -> None:
+    def write(self, transport: asyncio.WriteTransport, pieces: Sequence[Buffer]) -> None:
         """Write an answer, or have it written when those of the requests that came with it are there as well."""
         if self._answers is None:
-            write_answer(transport, head, body)
+            transport.writelines(pieces)
         else:
-            self._answers.append((transport, head, body))
+            self._answers.append((transport, pieces))
 
     def flush(self) -> None:
         """Write every answer that waits. For who has more to say to a connection than an answer."""
         if not self._answers:
             return
         answers, self._answers = self._answers, []
-        for transport, head, body in answers:
+        for transport, pieces in answers:
             try:
-                write_answer(transport, head, body)
+                transport.writelines(pieces)
             except RuntimeError as error:  # closed meanwhile
                 _log.debug("an answer has nobody to go to: %s", error)
 
