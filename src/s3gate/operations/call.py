@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,8 +22,8 @@ __all__ = ["Body", "Call", "Require", "Rules"]
 class Body(Protocol):
     """The bytes of the request body as they come from the client, still encoded."""
 
-    def batches(self) -> AsyncIterator[list[Buffer]]:
-        """The body in batches of about a mebibyte, each a list of pieces as they arrived; can be run through once."""
+    async def batch(self) -> list[Buffer]:
+        """The next batch of about a mebibyte, a list of pieces as they arrived; an empty one at the end."""
 
 
 class Require(Protocol):

@@ -177,7 +177,7 @@ async def receive(call: Call, stage: Stage, intake: Intake) -> None:
     if call.rules.overlap_uploads and (intake.expected is None or intake.expected >= _LARGE_BATCH):
         await _receive_overlapping(call, stage, intake)
     else:
-        async for batch in call.body.batches():
+        while batch := await call.body.batch():
             await stage.write(batch, intake)
     intake.verify()
 
@@ -185,7 +185,7 @@ async def receive(call: Call, stage: Stage, intake: Intake) -> None:
 async def _receive_overlapping(call: Call, stage: Stage, intake: Intake) -> None:
     """Go on receiving while what has come is decoded, written and hashed."""
     async with Overlap(call.rules.batches_ahead) as overlap:
-        async for batch in call.body.batches():
+        while batch := await call.body.batch():
             if overlap.is_idle and sum(map(len, batch)) < _LARGE_BATCH:
                 await stage.write(batch, intake)
             else:
@@ -200,7 +200,7 @@ async def read_document(call: Call, limit: int, *, checksums: bool = True) -> by
     declared = Declared.of(call.wire, call.payload.trailers, headers_of_body=checksums)
     intake = Intake(call.payload, declared, stored=None, etag=None, limit=limit, too_large=_message_too_long)
     parts: list[Buffer] = []
-    async for batch in call.body.batches():
+    while batch := await call.body.batch():
         parts += intake(batch)
     intake.verify()
     return b"".join(parts)

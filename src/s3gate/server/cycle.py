@@ -243,7 +243,8 @@ class PiecesCycle(SendingCycle):
         if not (self.disconnected or self.response_complete):
             if self.held <= HIGH_WATER:
                 self.flow.resume_reading()
-            await self.message_event.wait()
+            if not self.message_event.is_set():
+                await self.message_event.wait()
         self.message_event.clear()
         if self.waking is not None:
             self.waking.cancel()
