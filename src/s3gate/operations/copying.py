@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from s3gate.core.checksums import ALGORITHMS, DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm, Checksum, find_algorithm
 from s3gate.core.clock import now_ns
-from s3gate.core.conditions import WriteCondition
+from s3gate.core.conditions import NO_CONDITION, WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.etags import etag_kind_of
 from s3gate.core.names import check_key, part_number
@@ -191,7 +191,8 @@ async def _make(call: Call, args: CopyObjectArgs, source: OpenSource) -> ObjectR
 async def copy_object(call: Call, args: CopyObjectArgs) -> Result:
     """Make a copy of an object or of one version of it (CopyObject)."""
     check_key(args.key)
-    await check_early(call, args.key, args.condition)
+    if args.condition != NO_CONDITION:
+        await check_early(call, args.key, args.condition)
     async with open_source(call, args) as source:
         check_copy_size(source.record.size)
         _require_tagging(call, args, source)

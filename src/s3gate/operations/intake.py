@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from hmac import compare_digest
 
 from s3gate.auth.payload import Payload
@@ -60,8 +60,7 @@ class Intake:
         self._declared = declared
         self._decoder = payload.new_decoder()
         self.algorithm = stored
-        wanted: Iterable[Algorithm] = {item.name: item for item in (declared.algorithm, stored) if item}.values()
-        self._digests = Digests(wanted, etag=etag, md5=declared.content_md5 is not None)
+        self._digests = Digests((declared.algorithm, stored), etag=etag, md5=declared.content_md5 is not None)
 
     def __call__(self, pieces: list[Buffer]) -> list[Buffer]:
         """Decode the next pieces of the body; raises S3Error at the first byte that is wrong or too many."""
@@ -92,16 +91,17 @@ class Intake:
         trailers = self._decoder.finish()
         if self._expected is not None and self._digests.size != self._expected:
             raise self._incomplete(self._digests.size)
-        self._verify_md5()
-        if self._declared.algorithm is not None:
-            self._verify_checksum(self._declared.algorithm, trailers)
+        declared = self._declared
+        if declared.content_md5 is not None:
+            self._verify_md5(declared.content_md5)
+        if declared.algorithm is not None:
+            self._verify_checksum(declared.algorithm, trailers)
 
     def _incomplete(self, size: int) -> S3Error:
         return S3Error("IncompleteBody", NumberBytesExpected=self._expected, NumberBytesProvided=size)
 
-    def _verify_md5(self) -> None:
-        declared = self._declared.content_md5
-        if declared is not None and not compare_digest(declared, self._digests.md5):
+    def _verify_md5(self, declared: bytes) -> None:
+        if not compare_digest(declared, self._digests.md5):
             raise S3Error(
                 "BadDigest",
                 ExpectedDigest=base64.b64encode(declared).decode(),
