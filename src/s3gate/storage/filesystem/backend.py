@@ -49,7 +49,7 @@ from s3gate.storage.filesystem.foreign_files import FileHasher
 from s3gate.storage.filesystem.links import canonical
 from s3gate.storage.filesystem.locks import KeyLocks
 from s3gate.storage.filesystem.metadata import INLINE_BYTES
-from s3gate.storage.filesystem.os_errors import blocking_seam, seam
+from s3gate.storage.filesystem.os_errors import blocking_seam, refuse, seam
 from s3gate.storage.filesystem.paths import place
 from s3gate.storage.filesystem.placement import PlacementName
 from s3gate.storage.filesystem.process_locks import NoLocks
@@ -328,16 +328,20 @@ class FilesystemBackend(UploadBackend, UsageBackend):
         """See Backend.stage."""
         return StageHolder(self._new_stage, bucket, self._observer)
 
-    @blocking_seam
     def _new_stage(self, bucket: Bucket) -> FileStage:
-        return self._handle(bucket.name).upload_stage(self._store.receivers.objects)
+        handle = self._here(bucket)  # without another look: the commit looks, and tells another bucket of that name
+        return handle.upload_stage(handle.store.receivers.objects)
 
-    @seam
     async def commit_object(
         self, bucket: Bucket, stage: Stage, key: str, record: ObjectRecord, condition: WriteCondition
     ) -> ObjectRecord:
-        handle = self._handle(bucket.name)
-        return await objects.commit(handle, _own(stage), canonical(handle, key), record, condition)
+        """See Backend.commit_object."""
+        try:
+            handle = self._handle(bucket.name)
+            return await objects.commit(handle, _own(stage), canonical(handle, key), record, condition)
+        except OSError as error:
+            refuse(error)
+            raise
 
     @blocking_seam
     def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:

@@ -73,6 +73,8 @@ class BucketDirectory:
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
         self.name = name
+        self.durability = store.durability
+        self.follows_links = store.follows_links  # of other programs, where they stay in the bucket: see links
         self._path = store.elsewhere.get(name, name)  # one that is elsewhere is absolute: root_fd has no part in it
         self._descriptors: list[int] = []
         self.fd = self._keep(os.open(self._path, _DIRECTORY, dir_fd=store.root_fd))
@@ -100,16 +102,6 @@ class BucketDirectory:
         for fd in getattr(self, "_descriptors", ()):
             with contextlib.suppress(OSError):
                 os.close(fd)
-
-    @property
-    def durability(self) -> Durability:
-        """The store's durability."""
-        return self.store.durability
-
-    @property
-    def follows_links(self) -> bool:
-        """Whether links of other programs that stay in the bucket are followed, see links."""
-        return self.store.follows_links
 
     @property
     def record(self) -> BucketRecord:
@@ -270,24 +262,26 @@ class BucketDirectory:
 
     def stage(self) -> FileStage:
         """A new staged file in this process's own staging directory."""
-        with self._while_current():
-            return FileStage.new(self._staging(), self.store.executor, self)
+        return self.upload_stage(None)
 
     def upload_stage(self, receiver: int | None) -> FileStage:
         """A stage for the body of a request, to be received in the open directory `receiver` if there is one."""
-        if receiver is None:
-            return self.stage()
-        with self._while_current():
-            return ReceivedStage(receiver, self._staging(), self.store.executor, self)
+        try:
+            directory = self._staging_fd if self._staging_fd >= 0 else self._open_staging()
+            if receiver is None:
+                return FileStage.new(directory, self.store.executor, self)
+            return ReceivedStage(receiver, directory, self.store.executor, self)
+        except FileNotFoundError:
+            self.check_current()  # it is removed at this moment, mostly
+            raise
 
-    def _staging(self) -> int:
-        """The open staging directory of this process, made when it is first needed."""
-        if self._staging_fd < 0:
-            self.prepare(self.record)
-            with self._temporaries() as tmp:
-                directory, self._alive = instance.claim(tmp, self.store.instance.encode(), self.store.locking)
-            self._staging_fd = self._keep(directory)
-        return self._staging_fd
+    def _open_staging(self) -> int:
+        """Make the staging directory of this process."""
+        self.prepare(self.record)
+        with self._temporaries() as tmp:
+            directory, self._alive = instance.claim(tmp, self.store.instance.encode(), self.store.locking)
+        self._staging_fd = self._keep(directory)
+        return directory
 
     @property
     def places_parts(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from s3gate.core.errors import S3Error
 
-__all__ = ["blocking_seam", "seam", "translate"]
+__all__ = ["blocking_seam", "refuse", "seam", "translate"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -36,6 +36,13 @@ def translate(error: OSError) -> S3Error | None:
     return S3Error(code) if code else None
 
 
+def refuse(error: OSError) -> None:
+    """Raise the S3 error that an OSError stands for, if there is one."""
+    known = translate(error)
+    if known is not None:
+        raise known from error
+
+
 def blocking_seam(method: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, _T]]:
     """The same for a method whose work is over in microseconds and waits for nothing."""
 
@@ -44,10 +51,8 @@ def blocking_seam(method: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, 
         try:
             return method(*args, **kwargs)
         except OSError as error:
-            known = translate(error)
-            if known is None:
-                raise
-            raise known from error
+            refuse(error)
+            raise
 
     return wrapped
 
@@ -60,9 +65,7 @@ def seam(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutin
         try:
             return await method(*args, **kwargs)
         except OSError as error:
-            known = translate(error)
-            if known is None:
-                raise
-            raise known from error
+            refuse(error)
+            raise
 
     return wrapped

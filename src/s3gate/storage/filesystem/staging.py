@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from itertools import count
 from typing import Protocol, TypeVar
@@ -18,7 +17,7 @@ from s3gate.core.observation import UNOBSERVED, StoreObserver
 from s3gate.core.values import Bucket
 from s3gate.storage.backend import Beside, ObjectReader, Through
 from s3gate.storage.filesystem.durability import Durability
-from s3gate.storage.filesystem.os_errors import seam
+from s3gate.storage.filesystem.os_errors import refuse, seam
 from s3gate.storage.filesystem.reader import FileReader
 from s3gate.storage.filesystem.syscalls import begin_writeback
 from s3gate.storage.filesystem.threads import close_file, run_to_end
@@ -46,7 +45,7 @@ def _write_all(fd: int, pieces: list[Buffer]) -> int:
     total = 0
     for start in range(0, len(pieces), _MAX_VECTORS):
         vectors = pieces[start : start + _MAX_VECTORS]
-        size = sum(len(piece) for piece in vectors)
+        size = sum(map(len, vectors))
         written = os.writev(fd, vectors)
         if written < size:
             rest = memoryview(b"".join(vectors))[written:]
@@ -86,19 +85,19 @@ class Home(Protocol):
         """What an acknowledged write has on the medium."""
 
 
-class OpenStage(ABC):
+class OpenStage:
     """A file that is written from its current place on: what all stages have in common.
 
     The stage keeps its `home`, so that the directories of a bucket stay open when it is removed under an upload.
     """
 
+    committed = False
+    _size = 0
+    _turns: tuple[asyncio.Lock, asyncio.Lock] | None = None  # of storing and of looking; made when a thread is needed
+
     def __init__(self, home: Home, executor: Executor, fd: int) -> None:
         self.home = home
         self.fd = fd
-        self.committed = False
-        self._size = 0
-        self._storing = asyncio.Lock()
-        self._looking = asyncio.Lock()
         self._executor = executor
 
     @property
@@ -106,19 +105,32 @@ class OpenStage(ABC):
         """Bytes stored so far."""
         return self._size
 
-    @seam
     async def write(self, pieces: list[Buffer], through: Through, beside: Beside | None = None) -> None:
         """See Stage.write."""
-        if sum(map(len, pieces)) <= _INLINE_BYTES and not (self._storing.locked() or self._looking.locked()):
+        try:
+            if sum(map(len, pieces)) > _INLINE_BYTES or self._is_busy:
+                await self._write_in_thread(pieces, through, beside)
+                return
             stored = self._append(pieces, through)
             if beside is not None:
                 beside(stored)
-            return
+        except OSError as error:
+            refuse(error)
+            raise
+
+    @property
+    def _is_busy(self) -> bool:
+        return self._turns is not None and (self._turns[0].locked() or self._turns[1].locked())
+
+    async def _write_in_thread(self, pieces: list[Buffer], through: Through, beside: Beside | None) -> None:
         # The locks are taken in the order of the calls: whoever waits longest gets them.
-        async with self._storing:
+        if self._turns is None:
+            self._turns = asyncio.Lock(), asyncio.Lock()
+        storing, looking = self._turns
+        async with storing:
             stored = await self.run(self._append, pieces, through)
         if beside is not None:
-            async with self._looking:
+            async with looking:
                 await self.run(beside, stored)
 
     def _append(self, pieces: list[Buffer], through: Through) -> list[Buffer]:
@@ -146,9 +158,9 @@ class OpenStage(ABC):
         """Run blocking work on this stage in a thread, and wait for its end even when this task is cancelled."""
         return await run_to_end(self._executor, work, *arguments)
 
-    @abstractmethod
     def discard(self) -> None:
         """Close, and leave nothing behind that was not committed. No write may be under way."""
+        raise NotImplementedError
 
 
 class FileStage(OpenStage):
@@ -158,12 +170,12 @@ class FileStage(OpenStage):
     """
 
     lends_name = True
+    _begun = 0
 
     def __init__(self, directory: int, name: bytes, fd: int, executor: Executor, *, home: Home) -> None:
         super().__init__(home, executor, fd)
         self.directory = directory
         self.name = name
-        self._begun = 0
 
     @classmethod
     def new(cls, directory: int, executor: Executor, home: Home) -> FileStage:
@@ -173,7 +185,7 @@ class FileStage(OpenStage):
         return cls(directory, name, fd, executor, home=home)
 
     def _take(self, pieces: list[Buffer]) -> None:
-        super()._take(pieces)
+        self._size += _write_all(self.fd, pieces)
         if self._size - self._begun >= _WRITEBACK_BYTES and self.home.durability.files:
             begin_writeback(self.fd, self._begun, self._size - self._begun)
             self._begun = self._size
@@ -192,7 +204,7 @@ class StageHolder:
     __slots__ = ("_bucket", "_make", "_observer", "_stage")
 
     def __init__(
-        self, make: Callable[[Bucket], Awaitable[FileStage]], bucket: Bucket, observer: StoreObserver = UNOBSERVED
+        self, make: Callable[[Bucket], FileStage], bucket: Bucket, observer: StoreObserver = UNOBSERVED
     ) -> None:
         self._make = make
         self._observer = observer
@@ -200,11 +212,16 @@ class StageHolder:
         self._stage: FileStage | None = None
 
     async def __aenter__(self) -> FileStage:
-        self._stage = await self._make(self._bucket)
+        try:
+            self._stage = stage = self._make(self._bucket)
+        except OSError as error:
+            refuse(error)
+            raise
         self._observer.stage_begun()
-        return self._stage
+        return stage
 
     async def __aexit__(self, *_: object) -> None:
-        if self._stage is not None:
-            self._observer.stage_ended("committed" if self._stage.committed else "discarded")
-            self._stage.discard()
+        stage = self._stage
+        if stage is not None:
+            self._observer.stage_ended("committed" if stage.committed else "discarded")
+            stage.discard()
