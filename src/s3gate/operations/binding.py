@@ -171,6 +171,8 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """The x-amz-meta-* headers by name without the prefix; MetadataTooLarge for more than 2 KB of names and values."""
     found: dict[str, str] = {}
+    if METADATA_PREFIX not in " ".join(headers):
+        return found
     size = 0
     for name, value in headers.items():
         if name.startswith(METADATA_PREFIX):

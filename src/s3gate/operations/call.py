@@ -63,7 +63,9 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def etag_kind(self) -> EtagKind:
         """What the ETags of objects written here are made of: as the bucket says, else as the gateway is set."""
-        return self.own_etag_kind or self.rules.checksum_type
+        bucket = self.bucket
+        own = None if bucket is None or CHECKSUM_TYPE not in bucket.documents else self.own_etag_kind
+        return own or self.rules.checksum_type
 
     @property
     def own_etag_kind(self) -> EtagKind | None:

@@ -51,8 +51,6 @@ def _sent_headers(wire: Wire) -> Mapping[str, str]:
 
     An SDK that presigns an upload has no body yet and puts the checksum of nothing into the URL; S3 ignores it there.
     """
-    if not wire.query:
-        return wire.headers
     hoisted = {
         name.lower(): value
         for name, value in wire.query.items()
@@ -132,7 +130,7 @@ class Declared(msgspec.Struct, frozen=True):
 
         `headers_of_body` is false where the x-amz-checksum-* headers speak of something else than the body.
         """
-        headers = _sent_headers(wire)
+        headers = _sent_headers(wire) if wire.query else wire.headers
         if not trailers and _DECLARING.isdisjoint(headers):
             return _NOTHING
         md5 = _content_md5(headers)

@@ -49,7 +49,7 @@ from s3gate.storage.filesystem.foreign_files import FileHasher
 from s3gate.storage.filesystem.links import canonical
 from s3gate.storage.filesystem.locks import KeyLocks
 from s3gate.storage.filesystem.metadata import INLINE_BYTES
-from s3gate.storage.filesystem.os_errors import blocking_seam, refuse, seam
+from s3gate.storage.filesystem.os_errors import blocking_seam, raise_translated, seam
 from s3gate.storage.filesystem.paths import place
 from s3gate.storage.filesystem.placement import PlacementName
 from s3gate.storage.filesystem.process_locks import NoLocks
@@ -340,8 +340,7 @@ class FilesystemBackend(UploadBackend, UsageBackend):
             handle = self._handle(bucket.name)
             return await objects.commit(handle, _own(stage), canonical(handle, key), record, condition)
         except OSError as error:
-            refuse(error)
-            raise
+            raise_translated(error)
 
     @blocking_seam
     def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:

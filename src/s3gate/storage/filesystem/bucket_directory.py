@@ -295,7 +295,7 @@ class BucketDirectory:
 
     def check_home(self, stage: FileStage) -> None:
         """Raise NoSuchBucket for a stage of the bucket that had this name before: this one was not meant."""
-        if not os.path.samestat(stage.home.stat, self.stat):
+        if stage.home is not self and not os.path.samestat(stage.home.stat, self.stat):
             raise S3Error("NoSuchBucket", BucketName=self.name)
 
     def close(self) -> None:

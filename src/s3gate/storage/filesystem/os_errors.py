@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import functools
 from collections.abc import Callable, Coroutine
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from s3gate.core.errors import S3Error
 
-__all__ = ["blocking_seam", "refuse", "seam", "translate"]
+__all__ = ["blocking_seam", "raise_translated", "seam", "translate"]
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
@@ -36,11 +36,12 @@ def translate(error: OSError) -> S3Error | None:
     return S3Error(code) if code else None
 
 
-def refuse(error: OSError) -> None:
-    """Raise the S3 error that an OSError stands for, if there is one."""
+def raise_translated(error: OSError) -> NoReturn:
+    """Raise the S3 error for an OSError, or itself where there is none."""
     known = translate(error)
-    if known is not None:
-        raise known from error
+    if known is None:
+        raise error
+    raise known from error
 
 
 def blocking_seam(method: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, _T]]:
@@ -51,8 +52,7 @@ def blocking_seam(method: Callable[_P, _T]) -> Callable[_P, Coroutine[Any, Any, 
         try:
             return method(*args, **kwargs)
         except OSError as error:
-            refuse(error)
-            raise
+            raise_translated(error)
 
     return wrapped
 
@@ -65,7 +65,6 @@ def seam(method: Callable[_P, Coroutine[Any, Any, _T]]) -> Callable[_P, Coroutin
         try:
             return await method(*args, **kwargs)
         except OSError as error:
-            refuse(error)
-            raise
+            raise_translated(error)
 
     return wrapped

@@ -131,4 +131,4 @@ class ReceivedStage(FileStage):
         if self.name:
             super().discard()
         else:
-            close_file(self._executor, self.fd, self._size)
+            close_file(self._executor, self.fd, self.size)

@@ -17,7 +17,7 @@ from s3gate.core.observation import UNOBSERVED, StoreObserver
 from s3gate.core.values import Bucket
 from s3gate.storage.backend import Beside, ObjectReader, Through
 from s3gate.storage.filesystem.durability import Durability
-from s3gate.storage.filesystem.os_errors import refuse, seam
+from s3gate.storage.filesystem.os_errors import raise_translated, seam
 from s3gate.storage.filesystem.reader import FileReader
 from s3gate.storage.filesystem.syscalls import begin_writeback
 from s3gate.storage.filesystem.threads import close_file, run_to_end
@@ -31,6 +31,7 @@ _COPY_BYTES = 64 << 20
 _WRITEBACK_BYTES = 32 << 20
 # copy_file_range is not for this pair of files: read and write instead
 _CANNOT_CLONE = frozenset({errno.EINVAL, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO, errno.ESTALE})
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _numbers = count()
 _T = TypeVar("_T")
 
@@ -91,36 +92,28 @@ class OpenStage:
     The stage keeps its `home`, so that the directories of a bucket stay open when it is removed under an upload.
     """
 
+    home: Home
+    fd: int
+    _executor: Executor
     committed = False
-    _size = 0
+    size = 0  # bytes stored so far
     _turns: tuple[asyncio.Lock, asyncio.Lock] | None = None  # of storing and of looking; made when a thread is needed
-
-    def __init__(self, home: Home, executor: Executor, fd: int) -> None:
-        self.home = home
-        self.fd = fd
-        self._executor = executor
-
-    @property
-    def size(self) -> int:
-        """Bytes stored so far."""
-        return self._size
 
     async def write(self, pieces: list[Buffer], through: Through, beside: Beside | None = None) -> None:
         """See Stage.write."""
         try:
-            if sum(map(len, pieces)) > _INLINE_BYTES or self._is_busy:
+            if sum(map(len, pieces)) > _INLINE_BYTES or (self._turns is not None and self._is_busy(self._turns)):
                 await self._write_in_thread(pieces, through, beside)
                 return
             stored = self._append(pieces, through)
             if beside is not None:
                 beside(stored)
         except OSError as error:
-            refuse(error)
-            raise
+            raise_translated(error)
 
-    @property
-    def _is_busy(self) -> bool:
-        return self._turns is not None and (self._turns[0].locked() or self._turns[1].locked())
+    @staticmethod
+    def _is_busy(turns: tuple[asyncio.Lock, asyncio.Lock]) -> bool:
+        return turns[0].locked() or turns[1].locked()
 
     async def _write_in_thread(self, pieces: list[Buffer], through: Through, beside: Beside | None) -> None:
         # The locks are taken in the order of the calls: whoever waits longest gets them.
@@ -139,7 +132,7 @@ class OpenStage:
         return stored
 
     def _take(self, pieces: list[Buffer]) -> None:
-        self._size += _write_all(self.fd, pieces)
+        self.size += _write_all(self.fd, pieces)
 
     @seam
     async def copy(self, source: ObjectReader, start: int, length: int) -> None:
@@ -152,7 +145,7 @@ class OpenStage:
     async def append_file(self, source: int, start: int, length: int) -> None:
         """Append bytes of an open file."""
         await self.run(copy_range, source, self.fd, start, length)
-        self._size += length
+        self.size += length
 
     async def run(self, work: Callable[..., _T], *arguments: object) -> _T:
         """Run blocking work on this stage in a thread, and wait for its end even when this task is cancelled."""
@@ -173,29 +166,30 @@ class FileStage(OpenStage):
     _begun = 0
 
     def __init__(self, directory: int, name: bytes, fd: int, executor: Executor, *, home: Home) -> None:
-        super().__init__(home, executor, fd)
         self.directory = directory
         self.name = name
+        self.fd = fd
+        self.home = home
+        self._executor = executor
 
     @classmethod
     def new(cls, directory: int, executor: Executor, home: Home) -> FileStage:
         """A new, empty one."""
         name = next_name()
-        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)
-        return cls(directory, name, fd, executor, home=home)
+        return cls(directory, name, os.open(name, _NEW, 0o666, dir_fd=directory), executor, home=home)
 
     def _take(self, pieces: list[Buffer]) -> None:
-        self._size += _write_all(self.fd, pieces)
-        if self._size - self._begun >= _WRITEBACK_BYTES and self.home.durability.files:
-            begin_writeback(self.fd, self._begun, self._size - self._begun)
-            self._begun = self._size
+        self.size += _write_all(self.fd, pieces)
+        if self.size - self._begun >= _WRITEBACK_BYTES and self.home.durability.files:
+            begin_writeback(self.fd, self._begun, self.size - self._begun)
+            self._begun = self.size
 
     def discard(self) -> None:
         """Close, and remove the file unless it was committed."""
         if not self.committed:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.name, dir_fd=self.directory)
-        close_file(self._executor, self.fd, self._size)
+        close_file(self._executor, self.fd, self.size)
 
 
 class StageHolder:
@@ -215,8 +209,7 @@ class StageHolder:
         try:
             self._stage = stage = self._make(self._bucket)
         except OSError as error:
-            refuse(error)
-            raise
+            raise_translated(error)
         self._observer.stage_begun()
         return stage
 
