@@ -336,9 +336,15 @@ class FilesystemBackend(UploadBackend, UsageBackend):
         self, bucket: Bucket, stage: Stage, key: str, record: ObjectRecord, condition: WriteCondition
     ) -> ObjectRecord:
         """See Backend.commit_object."""
+        own, handle = _own(stage), self._handles.get(bucket.name)
         try:
-            handle = self._handle(bucket.name)
-            return await objects.commit(handle, _own(stage), canonical(handle, key), record, condition)
+            if handle is None or handle is not own.home:  # else it is looked at under the lock
+                handle = self._handle(bucket.name)
+            return await objects.commit(handle, own, canonical(handle, key), record, condition)
+        except FileNotFoundError:
+            if handle is not None:
+                handle.check_current()  # it was removed before that
+            raise
         except OSError as error:
             raise_translated(error)
 

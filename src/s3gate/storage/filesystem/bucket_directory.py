@@ -158,6 +158,13 @@ class BucketDirectory:
         """The versioning state as it stands now: "Enabled", "Suspended" or ""."""
         return self.documents().get(VERSIONING, b"").decode()
 
+    def current_versioning(self) -> str:
+        """The same, for a writer; raises NoSuchBucket when the name does not lead here any more. One system call."""
+        if self.unchanged() is None:
+            self.check_current()
+            self.documents()
+        return self.last_versioning
+
     @property
     def last_versioning(self) -> str:
         """The versioning state as it was last looked at: for what is decided again under a lock."""

@@ -139,7 +139,7 @@ class State:
 @contextlib.contextmanager
 def locked_state(bucket: BucketDirectory, key: bytes, where: Place, changes: Changes) -> Iterator[State]:
     """What stands at a key; only for a holder of its lock, because it clears away what a killed writer left."""
-    versioning = bucket.versioning
+    versioning = bucket.current_versioning()
     if bucket.has_quota and changes.account is None:
         raise LeaseExpired  # it got one just now: the writer looks again, with the lock of the account
     parent = tree.look_parent(bucket.fd, where)
