@@ -55,6 +55,7 @@ class Protection:
 _UNPROTECTED = Protection()
 
 
+@lru_cache(maxsize=256)
 def is_read(action: str) -> bool:
     """Whether an action (as `s3:GetObject`) changes nothing. What is not known to be a read counts as a write."""
     return action.startswith(_READS)

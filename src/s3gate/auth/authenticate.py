@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,20 +51,6 @@ def _invalid_authorization(value: str, message: str) -> S3Error:
     return S3Error("InvalidArgument", message, ArgumentName="Authorization", ArgumentValue=value)
 
 
-def _verify_header(
-    wire: Wire, authorization: str, credentials: CredentialStore, *, rules: AuthRules, host_bucket: str
-) -> Verified:
-    scheme = authorization.partition(" ")[0]
-    if scheme == ALGORITHM:
-        region = None if rules.any_region else rules.region
-        return sigv4.verify_header(wire, authorization, credentials=credentials, region=region, now=rules.now_ns())
-    if scheme == "AWS":
-        return sigv2.verify_header(
-            wire, authorization, credentials=credentials, host_bucket=host_bucket, now=rules.now_ns()
-        )
-    raise _invalid_authorization(authorization, "Unsupported Authorization Type")
-
-
 def _verify(wire: Wire, credentials: CredentialStore, rules: AuthRules, *, host_bucket: str) -> Verified | None:
     authorization = wire.headers.get("authorization", "").strip()
     query_v4 = query_v2 = False
@@ -75,13 +62,18 @@ def _verify(wire: Wire, credentials: CredentialStore, rules: AuthRules, *, host_
             "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string "
             "parameter or the Authorization header should be specified",
         )
+    region, now = None if rules.any_region else rules.region, rules.now_ns()
     if authorization:
-        return _verify_header(wire, authorization, credentials, rules=rules, host_bucket=host_bucket)
+        scheme = authorization.partition(" ")[0]
+        if scheme == ALGORITHM:
+            return sigv4.verify_header(wire, authorization, credentials=credentials, region=region, now=now)
+        if scheme == "AWS":
+            return sigv2.verify_header(wire, authorization, credentials=credentials, host_bucket=host_bucket, now=now)
+        raise _invalid_authorization(authorization, "Unsupported Authorization Type")
     if query_v4:
-        region = None if rules.any_region else rules.region
-        return presigned.verify_v4(wire, credentials=credentials, region=region, now=rules.now_ns())
+        return presigned.verify_v4(wire, credentials=credentials, region=region, now=now)
     if query_v2:
-        return presigned.verify_v2(wire, credentials=credentials, host_bucket=host_bucket, now=rules.now_ns())
+        return presigned.verify_v2(wire, credentials=credentials, host_bucket=host_bucket, now=now)
     return None
 
 
@@ -101,20 +93,16 @@ def _without_prefix(wire: Wire, prefix: str) -> Wire | None:
     return Wire(wire.method, path, wire.raw_query, headers, peer=wire.peer, secure=wire.secure)
 
 
-def _verify_prefixed(
-    wire: Wire, credentials: CredentialStore, rules: AuthRules, *, host_bucket: str
+def _verify_without_prefix(
+    wire: Wire, credentials: CredentialStore, rules: AuthRules, *, host_bucket: str, refused: S3Error
 ) -> Verified | None:
-    """Verify the request as it was sent, then in the one other form that an honest client signs below a prefix."""
-    try:
-        return _verify(wire, credentials, rules, host_bucket=host_bucket)
-    except S3Error as error:
-        other = _without_prefix(wire, rules.path_prefix) if error.code == "SignatureDoesNotMatch" else None
-        if other is None:
-            raise
-        try:
+    """Verify a request, `refused` as it was sent, in the one other form that an honest client signs below a prefix."""
+    other = _without_prefix(wire, rules.path_prefix) if refused.code == "SignatureDoesNotMatch" else None
+    if other is not None:
+        with contextlib.suppress(S3Error):
             return _verify(other, credentials, rules, host_bucket=host_bucket)
-        except S3Error:
-            raise error from None
+    _log.debug("%s %r from %s is refused: %s: %s", wire.method, wire.raw_path, wire.peer, refused.code, refused.message)
+    raise refused from None
 
 
 def authenticate(wire: Wire, credentials: CredentialStore, rules: AuthRules, *, host_bucket: str = "") -> Authenticated:
@@ -132,13 +120,10 @@ def authenticate(wire: Wire, credentials: CredentialStore, rules: AuthRules, *, 
     """
     unverified = rules.unverified
     try:
-        verified = None if unverified else _verify_prefixed(wire, credentials, rules, host_bucket=host_bucket)
+        verified = None if unverified else _verify(wire, credentials, rules, host_bucket=host_bucket)
     except S3Error as error:
-        _log.debug("%s %r from %s is refused: %s: %s", wire.method, wire.raw_path, wire.peer, error.code, error.message)
-        raise
+        verified = _verify_without_prefix(wire, credentials, rules, host_bucket=host_bucket, refused=error)
     if verified is None:
         content = wire.headers.get(sigv4.CONTENT_HEADER, "")
         return Authenticated(ANONYMOUS, payload_of(wire.headers, content, None, unverified=unverified))
-    credential = verified.credential
-    caller = Caller(credential.owner, credential.policy, credential.shown_key)
-    return Authenticated(caller, payload_of(wire.headers, verified.content, verified.seed))
+    return Authenticated(verified.credential.caller, payload_of(wire.headers, verified.content, verified.seed))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 __all__ = [
@@ -19,7 +19,7 @@ __all__ = [
     "canonical_request",
     "encoded_path",
     "encoded_query",
-    "forms",
+    "other_forms",
     "sorted_query",
     "string_to_sign",
 ]
@@ -67,33 +67,33 @@ def encoded_query(raw: str, *, without: str = "") -> str:
     return _joined(pair for pair in pairs if pair[0] != without)
 
 
-def forms(path: str, query: str, *, without: str = "") -> Iterator[tuple[str, str]]:
-    """The pairs of path and query that a client may have signed, the likeliest first, the canonical one last.
+def other_forms(path: str, query: str, *, without: str = "") -> Iterator[tuple[str, str]]:
+    """The pairs of path and query that a client may have signed instead of those it sent, the canonical one last.
 
-    Clients sign what they send or the canonical encoding of it, and not always alike in path and query. Each of the
-    forms names the same bytes to the server, so that accepting them all grants nothing that was not signed.
+    Clients sign what they send (the query as sorted_query has it) or the canonical encoding of it, and not always alike
+    in path and query. Each of the forms names the same bytes to the server, so that accepting them all grants nothing
+    that was not signed.
     """
-    sent = path or "/", sorted_query(query, without=without)
-    yield sent
-    canonical = encoded_path(sent[0]), encoded_query(query, without=without)
+    sent = path, sorted_query(query, without=without)
+    canonical = encoded_path(path), encoded_query(query, without=without)
     if canonical != sent:
         mixed = (canonical[0], sent[1]), (sent[0], canonical[1])
         yield from (form for form in mixed if form not in (sent, canonical))
         yield canonical
 
 
-def canonical_headers(headers: Mapping[str, str], names: Iterable[str]) -> str:
+def canonical_headers(headers: Mapping[str, str], names: Sequence[str]) -> str:
     """The lines of the named headers: values trimmed, runs of white space as one space.
 
     A header that is named and absent counts as empty, which no signature of an honest client matches.
     """
-    lines = []
+    lines = ""
     for name in names:
-        value = headers.get(name, "").strip(" \t")
-        if "  " in value or "\t" in value:
-            value = _RUN.sub(" ", value)
-        lines.append(f"{name}:{value}\n")
-    return "".join(lines)
+        lines += f"{name}:{headers.get(name, '')}\n"
+    if ": " in lines or " \n" in lines or "  " in lines or "\t" in lines:  # there is perhaps something to trim
+        trimmed = [_RUN.sub(" ", headers.get(name, "").strip(" \t")) for name in names]
+        lines = "".join([f"{name}:{value}\n" for name, value in zip(names, trimmed, strict=True)])
+    return lines
 
 
 def canonical_request(

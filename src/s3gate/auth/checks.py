@@ -17,7 +17,7 @@ from s3gate.identity.store import CredentialStore
 __all__ = [
     "MAX_SKEW",
     "Verified",
-    "check_skew",
+    "check_claim",
     "expired",
     "find_credential",
     "mismatch",
@@ -27,6 +27,7 @@ __all__ = [
 
 # "Time stamp requirement" of the S3 API reference: within 15 minutes of the server's clock.
 MAX_SKEW = 15 * 60 * SECOND
+_SESSION_HEADER = "x-amz-security-token"
 
 
 class Verified(msgspec.Struct, frozen=True):
@@ -54,15 +55,13 @@ def _iso_seconds(ns: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ns // SECOND))
 
 
-def check_skew(moment: int, now: int, *, sent: str) -> None:
-    """Raise RequestTimeTooSkewed when `moment` is too far from `now`; `sent` is the date as the client wrote it."""
-    if abs(moment - now) > MAX_SKEW:
-        raise S3Error(
-            "RequestTimeTooSkewed",
-            RequestTime=sent,
-            ServerTime=_iso_seconds(now),
-            MaxAllowedSkewMilliseconds=MAX_SKEW // 1_000_000,
-        )
+def _skewed(now: int, sent: str) -> S3Error:
+    return S3Error(
+        "RequestTimeTooSkewed",
+        RequestTime=sent,
+        ServerTime=_iso_seconds(now),
+        MaxAllowedSkewMilliseconds=MAX_SKEW // 1_000_000,
+    )
 
 
 def expired(deadline: int, now: int) -> S3Error:
@@ -70,12 +69,16 @@ def expired(deadline: int, now: int) -> S3Error:
     return S3Error("AccessDenied", "Request has expired", Expires=_iso_seconds(deadline), ServerTime=_iso_seconds(now))
 
 
-def refuse_session_token(values: Mapping[str, str], name: str) -> None:
+def refuse_session_token(values: Mapping[str, str], name: str = _SESSION_HEADER) -> None:
     """Raise InvalidToken when the request carries a session token: none are issued here, so that none is valid."""
     if name in values:
-        error = S3Error("InvalidToken")
-        error.fields["Token-0"] = values[name]
-        raise error
+        raise _invalid_token(values[name])
+
+
+def _invalid_token(token: str) -> S3Error:
+    error = S3Error("InvalidToken")
+    error.fields["Token-0"] = token
+    return error
 
 
 def find_credential(credentials: CredentialStore, access_key: str) -> Credential:
@@ -84,6 +87,27 @@ def find_credential(credentials: CredentialStore, access_key: str) -> Credential
     if credential is None or not credential.enabled:
         raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=access_key)
     return credential
+
+
+def check_claim(
+    headers: Mapping[str, str], credentials: CredentialStore, access_key: str, *, moment: int, now: int, sent: str
+) -> Credential:
+    """The credential of a request signed in its headers, once its clock is right and it carries no session token.
+
+    Args:
+        headers: those of the request.
+        credentials: where the access key is looked up.
+        access_key: who claims to have signed.
+        moment: when, nanoseconds since 1970; `sent` is that as the client wrote it.
+        now: the time here.
+
+    Raises RequestTimeTooSkewed, and what refuse_session_token and find_credential raise.
+    """
+    if abs(moment - now) > MAX_SKEW:
+        raise _skewed(now, sent)
+    if _SESSION_HEADER in headers:
+        raise _invalid_token(headers[_SESSION_HEADER])
+    return find_credential(credentials, access_key)
 
 
 def mismatch(access_key: str, message: bytes, provided: str, *, canonical: bytes | None = None) -> S3Error:

@@ -24,10 +24,7 @@ _SIGNED_CHUNKS_TRAILER = "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER"
 _UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
 
-def _content_length(headers: Mapping[str, str]) -> int | None:
-    text = headers.get("content-length")
-    if text is None:
-        return None
+def _number(text: str) -> int:
     if not _NUMBER.fullmatch(text):
         raise S3Error("InvalidArgument", "Invalid Content-Length", ArgumentName="Content-Length", ArgumentValue=text)
     return int(text)
@@ -90,5 +87,6 @@ def payload_of(headers: Mapping[str, str], content: str, seed: Seed | None, *, u
         content = ""
     elif not _HASH.fullmatch(content):
         raise _unknown(content)
-    length = _content_length(headers)
+    text = headers.get("content-length")
+    length = None if text is None else _number(text)
     return Payload(partial(PlainDecoder, length, content), length)

@@ -106,7 +106,7 @@ def verify_v4(wire: Wire, *, credentials: CredentialStore, region: str | None, n
         )
     _check_lifetime(moment, _lifetime(query["X-Amz-Expires"]), now)
     refuse_session_token(query, "X-Amz-Security-Token")
-    refuse_session_token(wire.headers, "x-amz-security-token")
+    refuse_session_token(wire.headers)
     credential = find_credential(credentials, claim.access_key)
     content = query.get("X-Amz-Content-Sha256", "")
     if not content.isascii():
@@ -142,8 +142,8 @@ def verify_v2(wire: Wire, *, credentials: CredentialStore, host_bucket: str, now
     deadline = max(0, min(int(text), 253_402_300_799)) * SECOND
     if now > deadline:
         raise expired(deadline, now)
-    refuse_session_token(query, "x-amz-security-token")
-    refuse_session_token(wire.headers, "x-amz-security-token")
+    refuse_session_token(query)
+    refuse_session_token(wire.headers)
     credential = find_credential(credentials, query["AWSAccessKeyId"])
     # Clients of this age leave `+` as it is, which reads as a space; base64 has none.
     signature = query["Signature"].replace(" ", "+")

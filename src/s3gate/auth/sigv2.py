@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from urllib.parse import unquote_to_bytes
 
 from s3gate.auth.canonical import encoded_path
-from s3gate.auth.checks import Verified, check_skew, find_credential, mismatch, parse_moment, refuse_session_token
+from s3gate.auth.checks import Verified, check_claim, mismatch, parse_moment
 from s3gate.core.errors import S3Error
 from s3gate.core.wire import Wire
 from s3gate.identity.model import Credential
@@ -127,8 +127,6 @@ def verify_header(
     date = parse_moment(sent)
     if date is None or date[0] < 0:
         raise S3Error("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header")
-    check_skew(date[0], now, sent=sent)
-    refuse_session_token(wire.headers, "x-amz-security-token")
-    credential = find_credential(credentials, access_key)
+    credential = check_claim(wire.headers, credentials, access_key, moment=date[0], now=now, sent=sent)
     check_signature(wire, credential, signature, dates=signed_dates(wire), host_bucket=host_bucket)
     return Verified(credential, wire.headers.get("x-amz-content-sha256", ""))

@@ -8,13 +8,20 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 import msgspec
 
-from s3gate.auth.canonical import ALGORITHM, canonical_headers, canonical_request, forms, string_to_sign
-from s3gate.auth.checks import Verified, check_skew, find_credential, mismatch, parse_moment, refuse_session_token
+from s3gate.auth.canonical import (
+    ALGORITHM,
+    canonical_headers,
+    canonical_request,
+    other_forms,
+    sorted_query,
+    string_to_sign,
+)
+from s3gate.auth.checks import Verified, check_claim, mismatch, parse_moment
 from s3gate.auth.signing_key import TERMINATOR, Seed, signing_key
 from s3gate.core.errors import S3Error
 from s3gate.core.wire import Wire
@@ -105,10 +112,6 @@ def _usual_claim(head: str, region: str | None) -> Claim | None:
 
 def _parse_authorization(authorization: str, region: str | None) -> tuple[Claim, str]:
     """The claim and the signature of an Authorization header, in whatever order its parts stand."""
-    head, _, signature = authorization.rpartition("Signature=")
-    claim = _usual_claim(head, region)
-    if claim is not None and signature:
-        return claim, signature
     found: dict[str, str] = {}
     for component in authorization[len(ALGORITHM) :].split(","):
         name, equals, value = component.strip().partition("=")
@@ -124,23 +127,28 @@ def _parse_authorization(authorization: str, region: str | None) -> tuple[Claim,
     return claim, found["Signature"]
 
 
-def check_signed_headers(wire: Wire, names: Sequence[str], *, content: str) -> None:
+def check_signed_headers(wire: Wire, names: tuple[str, ...], *, content: str) -> None:
     """Raise AccessDenied unless `host` and every x-amz- header that was sent are signed.
 
     x-amz-content-sha256 needs no line of its own where its value is `content`, which is signed anyway.
     """
     headers = wire.headers
-    unsigned = [name for name in headers if name.startswith("x-amz-") and name not in names]
+    unsigned = _unsigned(tuple(headers), names)
     if unsigned and headers.get(CONTENT_HEADER) == content:
-        unsigned = [name for name in unsigned if name != CONTENT_HEADER]
-    if "host" not in names:
-        unsigned.append("host")
+        unsigned = tuple([name for name in unsigned if name != CONTENT_HEADER])
     if unsigned:
         raise S3Error(
             "AccessDenied",
             "There were headers present in the request which were not signed",
-            HeadersNotSigned=", ".join(sorted(unsigned)),
+            HeadersNotSigned=", ".join(unsigned),
         )
+
+
+@lru_cache(maxsize=256)
+def _unsigned(sent: tuple[str, ...], signed: tuple[str, ...]) -> tuple[str, ...]:
+    """The names, in order, that would have to be among the signed ones. A client sends few sets of names."""
+    unsigned = {name for name in sent if name.startswith("x-amz-") and name not in signed}
+    return tuple(sorted(unsigned if "host" in signed else unsigned | {"host"}))
 
 
 def check_signature(
@@ -166,22 +174,21 @@ def check_signature(
     """
     scope = claim.scope
     key = signing_key(credential.secret_key, scope.day, scope.region, SERVICE)
-    header_lines = canonical_headers(wire.headers, claim.names)
-    provided = signature.encode()
-    canonical = message = b""
-    for path, query in forms(wire.raw_path, wire.raw_query, without=without):
+    lines, provided = canonical_headers(wire.headers, claim.names), signature.encode()
+    path, query = wire.raw_path or "/", sorted_query(wire.raw_query, without=without) if wire.raw_query else ""
+    others = None
+    while True:
         canonical = canonical_request(
-            wire.method,
-            path,
-            query,
-            header_lines=header_lines,
-            signed_headers=claim.signed_headers,
-            content=content,
+            wire.method, path, query, header_lines=lines, signed_headers=claim.signed_headers, content=content
         )
         message = string_to_sign(timestamp, scope.text, canonical)
         if hmac.compare_digest(key.sign(message).encode(), provided):
             return Seed(key, timestamp, scope.text, signature)
-    raise mismatch(claim.access_key, message, signature, canonical=canonical)
+        others = others or other_forms(wire.raw_path or "/", wire.raw_query, without=without)
+        form = next(others, None)
+        if form is None:
+            raise mismatch(claim.access_key, message, signature, canonical=canonical)
+        path, query = form
 
 
 def verify_header(
@@ -197,7 +204,10 @@ def verify_header(
         now: the time here, nanoseconds since 1970.
     """
     headers = wire.headers
-    claim, signature = _parse_authorization(authorization, region)
+    head, _, signature = authorization.rpartition("Signature=")
+    claim = _usual_claim(head, region)
+    if claim is None or not signature:
+        claim, signature = _parse_authorization(authorization, region)
     sent = headers.get("x-amz-date") or headers.get("date", "")
     date = parse_moment(sent)
     if date is None:
@@ -207,9 +217,7 @@ def verify_header(
         raise _header_malformed(
             f'Invalid credential date "{claim.scope.day}". This date is not the same as X-Amz-Date: "{timestamp[:8]}".'
         )
-    check_skew(moment, now, sent=sent)
-    refuse_session_token(headers, "x-amz-security-token")
-    credential = find_credential(credentials, claim.access_key)
+    credential = check_claim(headers, credentials, claim.access_key, moment=moment, now=now, sent=sent)
     content = headers.get(CONTENT_HEADER, "")
     if not content:
         raise S3Error("InvalidRequest", f"Missing required header for this request: {CONTENT_HEADER}")

@@ -15,8 +15,6 @@ __all__ = ["Wire", "parse_query"]
 def parse_query(raw: str) -> dict[str, str]:
     """The parameters of a raw query string, percent-decoded, `+` as space; the first of equal names counts."""
     found: dict[str, str] = {}
-    if not raw:
-        return found
     for pair in raw.split("&"):
         if not pair:
             continue
@@ -48,4 +46,5 @@ class Wire(msgspec.Struct):
     query: dict[str, str] = msgspec.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.query = parse_query(self.raw_query)
+        if self.raw_query:
+            self.query = parse_query(self.raw_query)

@@ -28,6 +28,18 @@ def canonical_id(name: str) -> str:
 ROOT = Owner(canonical_id("root"), "s3gate")
 
 
+class Caller(msgspec.Struct, frozen=True):
+    """Who makes a request: an owner with a policy.
+
+    `access_key` is that of the credential as it may be logged ("" for the anonymous caller).
+    """
+
+    owner: Owner
+    policy: Policy
+    access_key: str = ""
+    anonymous: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Credential:
     """An access key of a user. `created_ns` is nanoseconds since 1970.
@@ -44,6 +56,13 @@ class Credential:
     email: str = ""
     policy: Policy = "readwrite"
 
+    caller: Caller = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Make the caller that every request with this key has."""
+        caller = Caller(self.owner, self.policy, self.shown_key)
+        object.__setattr__(self, "caller", caller)  # the way of the dataclasses module for a frozen class
+
     @property
     def is_token(self) -> bool:
         """Whether access key and secret key are the same."""
@@ -53,18 +72,6 @@ class Credential:
     def shown_key(self) -> str:
         """The access key as it may be shown and logged: of a token the beginning alone."""
         return f"{self.access_key[:SHOWN_CHARACTERS]}***" if self.access_key == self.secret_key else self.access_key
-
-
-class Caller(msgspec.Struct, frozen=True):
-    """Who makes a request: an owner with a policy.
-
-    `access_key` is that of the credential as it may be logged ("" for the anonymous caller).
-    """
-
-    owner: Owner
-    policy: Policy
-    access_key: str = ""
-    anonymous: bool = False
 
 
 # AWS's canonical id of requests without credentials.

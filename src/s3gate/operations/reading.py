@@ -45,6 +45,13 @@ class ReadArgs(msgspec.Struct, frozen=True, kw_only=True):
     response_content_encoding: Annotated[str | None, Query("response-content-encoding")] = None
 
     @property
+    def is_conditional(self) -> bool:
+        """Whether there is any condition."""
+        return not (
+            self.if_match is self.if_none_match is None and self.if_modified_since is self.if_unmodified_since is None
+        )
+
+    @property
     def condition(self) -> ReadCondition:
         """The conditions of the request."""
         return ReadCondition(self.if_match, self.if_none_match, self.if_modified_since, self.if_unmodified_since)
@@ -120,10 +127,11 @@ def _slice(record: ObjectRecord, args: ReadArgs) -> _Slice:
 def _answer(
     call: Call, record: ObjectRecord, args: ReadArgs, overrides: dict[str, str]
 ) -> tuple[int, dict[str, str], _Slice]:
-    args.condition.check_read(record)
+    if args.is_conditional:
+        args.condition.check_read(record)
     chosen = _slice(record, args)
     headers = object_headers(record)
-    headers.update(shown_version(call.here, record))
+    headers |= shown_version(call.here, record)
     if chosen.headers or overrides:
         headers.update(chosen.headers | overrides)
     headers["content-length"] = str(chosen.length)

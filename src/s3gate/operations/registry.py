@@ -8,10 +8,10 @@ run as the operation that is left when it is ignored: `DELETE /b?analytics` must
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from types import ModuleType
 from typing import Any, get_type_hints
 
@@ -74,6 +74,7 @@ _HARMLESS_HEADERS = frozenset(
         "x-amz-cf-id",
     }
 )
+_DECISIONS = 512  # how many are kept
 _CHECKSUM_PREFIX = "x-amz-checksum-"
 
 
@@ -120,11 +121,12 @@ class Operation:
         """Whether the bucket that the path names must exist."""
         return self.level is not Level.SERVICE and self.name != "CreateBucket"
 
-    def check_known(self, query: Mapping[str, str], headers: Mapping[str, str]) -> None:
+    def check_known(self, query: Mapping[str, object], headers: Collection[str]) -> None:
         """Raise NotImplemented for a parameter or header that may change what this operation should do.
 
-        A write refuses every parameter and every x-amz-* header that it does not know. A read refuses an unknown
-        sub-resource (a parameter without value) and ignores the rest, as AWS does.
+        Of the parameters it counts which have a value, of the headers their names alone. A write refuses every
+        parameter and every x-amz-* header that it does not know. A read refuses an unknown sub-resource (a parameter
+        without value) and ignores the rest, as AWS does.
         """
         mutating = self.method in MUTATING
         for name, value in query.items():
@@ -141,7 +143,7 @@ class Operation:
                 )
 
 
-def _check_query(name: str, headers: Mapping[str, str]) -> None:
+def _check_query(name: str, headers: Collection[str]) -> None:
     lowered = name.lower()
     # The x-amz-* parameters of a presigned request stand for headers, and are among the headers by now.
     if lowered not in _HARMLESS_QUERIES and not (lowered.startswith("x-amz-") and lowered in headers):
@@ -252,6 +254,8 @@ class Routes:
                 raise RouteConflict(f"{op.name} claims the requests of another operation")
             rivals.append(op)
             rivals.sort(key=lambda rival: len(rival.selectors), reverse=True)
+        # A client sends the same names with every request of a kind.
+        self._decided = lru_cache(maxsize=_DECISIONS)(self._decide)
 
     @classmethod
     def of(cls, *modules: ModuleType) -> Routes:
@@ -261,15 +265,25 @@ class Routes:
 
     def match(self, method: str, level: Level, query: Mapping[str, str], headers: Mapping[str, str]) -> Operation:
         """The operation that a request asks for, else S3Error: MethodNotAllowed, NotImplemented or InvalidArgument."""
-        named = self.subresources.intersection(query) if query else _NONE
-        for op in self._table.get((method, level, named), ()):
-            if op.needs_queries <= query.keys() and op.needs_headers <= headers.keys():
+        has_value = tuple([(name, bool(value)) for name, value in query.items()]) if query else ()
+        op = self._decided(method, level, has_value, tuple(headers))
+        if op is None:
+            if method == "OPTIONS":
+                raise _preflight_refusal(level, headers)
+            raise self._refusal(method, level, self.subresources.intersection(query))
+        return op
+
+    def _decide(
+        self, method: str, level: Level, has_value: tuple[tuple[str, bool], ...], headers: tuple[str, ...]
+    ) -> Operation | None:
+        """The operation by all that decides it: names, and which parameters have a value."""
+        query = dict(has_value)
+        for op in self._table.get((method, level, self.subresources.intersection(query)), ()):
+            if op.needs_queries <= query.keys() and op.needs_headers.issubset(headers):
                 if op.implemented:
                     op.check_known(query, headers)
                 return op
-        if method == "OPTIONS":
-            raise _preflight_refusal(level, headers)
-        raise self._refusal(method, level, named)
+        return None
 
     def _refusal(self, method: str, level: Level, named: frozenset[str]) -> S3Error:
         if len(named) > 1:
@@ -299,9 +313,6 @@ class Routes:
             )
         headers = {"allow": ", ".join(allowed)} if allowed else None
         return S3Error("MethodNotAllowed", headers=headers, Method=method, ResourceType=kind)
-
-
-_NONE: frozenset[str] = frozenset()
 
 
 def _operations(value: object) -> Iterator[Operation]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from s3gate.core.errors import S3Error
-from s3gate.core.values import NULL_VERSION, Bucket, ObjectRecord
+from s3gate.core.values import NULL_VERSION, VERSIONING, Bucket, ObjectRecord
 
 __all__ = ["shown_version", "version_id", "written_version"]
 
@@ -22,7 +22,7 @@ def version_id(text: str, name: str = "versionId") -> str:
 
 def shown_version(bucket: Bucket, record: ObjectRecord) -> dict[str, str]:
     """x-amz-version-id of a version that was looked at; nothing in a bucket that was never versioned."""
-    if not bucket.versioning and record.version_id == NULL_VERSION:
+    if record.version_id == NULL_VERSION and VERSIONING not in bucket.documents:
         return {}
     return {"x-amz-version-id": record.version_id}
 

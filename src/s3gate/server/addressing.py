@@ -16,6 +16,7 @@ from s3gate.operations.registry import Level
 
 __all__ = ["Addressing", "Target"]
 
+_SURE_CHARACTERS = 255  # a key of no more is never too long: a character has at most four bytes
 _BAD_ESCAPE = re.compile("%(?![0-9A-Fa-f]{2})")
 
 
@@ -52,7 +53,9 @@ class Addressing:
         Raises InvalidURI, KeyTooLongError, InvalidBucketName for an empty name before a key, and NoSuchBucket outside
         the path prefix.
         """
-        path = self._below_prefix(wire.raw_path)
+        path = wire.raw_path
+        if self._prefix or path[:1] != "/":
+            path = self._below_prefix(path)
         bucket = self.host_bucket(wire.headers.get("host", "")) if self._suffixes else ""
         if bucket:
             key = path[1:]
@@ -66,7 +69,9 @@ class Addressing:
             return _SERVICE
         if not key:
             return Target(Level.BUCKET, _decoded(name))
-        return Target(Level.OBJECT, _decoded(name), _key(key))
+        if "%" in path or len(key) > _SURE_CHARACTERS:
+            name, key = _decoded(name), _key(key)
+        return Target(Level.OBJECT, name, key)
 
     def _host_bucket(self, host: str) -> str:
         """The bucket that a Host header names, or "" for path style. The longest domain counts; ports do not."""
@@ -106,6 +111,6 @@ def _decoded(text: str) -> str:
 
 def _key(text: str) -> str:
     key = _decoded(text)
-    if len(key) > 255:  # a character has at most four bytes
+    if len(key) > _SURE_CHARACTERS:
         check_key(key)
     return key

@@ -39,19 +39,24 @@ class RequestBody:
     when the last byte came, by time.perf_counter_ns; 0 as long as it has not.
     """
 
+    ended_ns = 0
+    _length: int | None = None
+    _expects = False
+    _asked = False
+    _received = 0
+
     def __init__(self, receive: Receive, headers: Mapping[str, str], batch_bytes: int = BATCH_BYTES) -> None:
         self._batch_bytes = batch_bytes
-        length = headers.get("content-length", "")
         self._receive = receive
-        self._length = int(length) if length.isdigit() else None
-        self._expects = headers.get("expect", "").lower() == "100-continue"
+        length = headers.get("content-length")
+        if length is not None:
+            self._length = int(length) if length.isdigit() else None
+        if "expect" in headers:
+            self._expects = headers["expect"].lower() == "100-continue"
         # A client that expects `100 Continue` gets it before an empty body too: botocore takes the answer that comes
         # instead for the one to its next request.
         nothing = self._length == 0 and not self._expects
         self._ended = nothing or (self._length is None and "transfer-encoding" not in headers)
-        self._asked = False
-        self._received = 0
-        self.ended_ns = 0
 
     async def batch(self) -> list[Buffer]:
         """The next about `batch_bytes` as a list of pieces as they arrived; an empty one at the end of the body.

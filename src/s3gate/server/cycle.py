@@ -3,8 +3,9 @@
 A range of a file is sent inside the kernel: `http.response.zerocopysend` of the ASGI extensions. The body of a request
 is handed over in the pieces in which it came, not joined: an extension of this gateway's own, by which a message of
 type http.request has a list under PIECES and an empty `body`. An answer that is all at hand is sent by one message of
-type WHOLE, with `status`, `headers` and `body`. Each message that has a part of the body gets under TAKEN, once it is
-sent, how many bytes of the whole body the system has taken for the client so far, also when the client is gone.
+type WHOLE, with `status`, `head` (its header lines) and `body`. Each message that has a part of the body gets under
+TAKEN, once it is sent, how many bytes of the whole body the system has taken for the client so far, also when the
+client is gone.
 """
 
 from __future__ import annotations
@@ -93,6 +94,8 @@ class SendingCycle(RequestResponseCycle):
     body: Any = b""  # grows into bytes of its own
     handed = 0  # bytes of the body that were written to the connection
     taken = 0  # how many of them the system has for sure
+    # uvicorn's own headers, of which it makes a new list with each second, and their lines
+    default_lines: tuple[list[tuple[bytes, bytes]], bytes] = ([], b"")
 
     def __init__(self, connection: Connection, scope: Any, *, keep_alive: bool) -> None:
         self.connection = connection
@@ -128,8 +131,8 @@ class SendingCycle(RequestResponseCycle):
     async def _send_whole(self, message: Message) -> None:
         """Send an answer in one piece.
 
-        Its header names are in lower case, names and values hold nothing that HTTP does not allow, and the body is as
-        long as they say: uvicorn looks at each of them again, which takes as long as all else that it does.
+        Its header lines hold nothing that HTTP does not allow, and the body is as long as they say: uvicorn looks at
+        each of them again, which takes as long as all else that it does.
         """
         if self.flow.write_paused and not self.disconnected:
             await self.flow.drain()
@@ -138,12 +141,13 @@ class SendingCycle(RequestResponseCycle):
             return
         if self.response_started:
             raise RuntimeError("The answer has begun already")
-        lines = [b"%b: %b\r\n" % header for header in self.default_headers]
-        lines += [b"%b: %b\r\n" % header for header in message["headers"]]
-        if not self.keep_alive:
-            lines.append(b"connection: close\r\n")
         body = message["body"]
-        head = b"%b%b\r\n" % (STATUS_LINE[message["status"]], b"".join(lines))
+        known, lines = SendingCycle.default_lines
+        if known is not self.default_headers:
+            lines = b"".join([b"%b: %b\r\n" % header for header in self.default_headers])
+            SendingCycle.default_lines = self.default_headers, lines
+        close = b"" if self.keep_alive else b"connection: close\r\n"
+        head = b"%b%b%b%b\r\n" % (STATUS_LINE[message["status"]], lines, message["head"], close)
         if len(body) <= _JOINED:
             self.transport.write(head + body)
         else:

@@ -24,7 +24,7 @@ def refusal(fault: S3Error) -> bytes:
         "x-amz-request-id": request,
         "x-amz-id-2": host,
         "date": http_date(now_ns()),
-        "server": SERVER.decode(),
+        "server": SERVER,
     }
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return b"".join([STATUS_LINE[fault.status], lines.encode(), b"\r\n", document])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -15,7 +15,6 @@ from s3gate.operations.binding import header_bytes
 from s3gate.operations.result import Content, Result
 from s3gate.server.body import Receive, RequestBody
 from s3gate.server.cycle import TAKEN, WHOLE, ZERO_COPY
-from s3gate.server.ids import Ids
 from s3gate.storage.backend import ObjectReader
 from s3gate.telemetry.served import Served
 from s3gate.xml.errors import render_error
@@ -25,10 +24,10 @@ __all__ = ["SERVER", "Answer", "Send", "error_answer", "late_answer", "open_answ
 
 Message = MutableMapping[str, Any]
 Send = Callable[[Message], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
+Headers = list[tuple[str, str]]  # what can be sent as Latin-1, without control characters
 
-SERVER = b"s3gate"
-_XML = (b"content-type", b"application/xml")
+SERVER = "s3gate"
+_XML = ("content-type", "application/xml")
 # Up to this many bytes an object is read at once and sent in one piece.
 _ONE_PIECE = 256 << 10
 # How much of a file goes out only once it is certain that what went before was of one state.
@@ -61,7 +60,7 @@ def late_answer(result: Result, *, fault: Callable[[Exception], bytes]) -> Answe
     if result.late is None:
         raise ValueError("this result is not late")
     rest = _late_document(asyncio.ensure_future(result.late), fault)
-    return Answer(result.status, [*_encoded(result.headers.items()), _XML], DECLARATION.encode(), rest)
+    return Answer(result.status, [*_sendable(result.headers), _XML], DECLARATION.encode(), rest)
 
 
 async def open_answer(result: Result, *, head: bool, zero_copy: bool = False) -> Answer:
@@ -70,15 +69,31 @@ async def open_answer(result: Result, *, head: bool, zero_copy: bool = False) ->
     `head`: the request was a HEAD, whose handler gives the content-length that a GET would have. `zero_copy`: the HTTP
     server can send from files.
     """
-    headers, content = _encoded(result.headers.items()), result.content
-    body = result.document or b""
-    if "content-length" not in result.headers and result.status not in _BODILESS:
-        headers.append((b"content-length", b"%d" % (len(body) if content is None else content.length)))
-    if content is not None:
-        return await _open_content(result.status, headers, content, head=head, zero_copy=zero_copy)
-    if result.document is not None:
-        headers.append(_XML)
-    return Answer(result.status, headers, b"" if head or result.status in _BODILESS else body)
+    headers, content, status = _sendable(result.headers), result.content, result.status
+    document = result.document or b""
+    if "content-length" not in result.headers and status not in _BODILESS:
+        headers.append(("content-length", str(len(document) if content is None else content.length)))
+    if content is None:
+        if result.document is not None:
+            headers.append(_XML)
+        return Answer(status, headers, b"" if head or status in _BODILESS else document)
+    reader, start, length = content.reader, content.start, content.length
+    try:
+        if head or not length:
+            body: Buffer = b""
+        elif length <= _ONE_PIECE:
+            body = await reader.read(start, length)
+        elif zero_copy and reader.file is not None:
+            reader.require_unchanged()
+            return Answer(status, headers, reader=reader, file=content)
+        else:
+            rest = reader.chunks(start, length)
+            return Answer(status, headers, await anext(rest), rest, reader)
+    except BaseException:
+        await reader.close()
+        raise
+    await reader.close()
+    return Answer(status, headers, body)
 
 
 async def _late_document(work: asyncio.Future[bytes], fault: Callable[[Exception], bytes]) -> AsyncIterator[Buffer]:
@@ -96,61 +111,38 @@ async def _late_document(work: asyncio.Future[bytes], fault: Callable[[Exception
     yield document.removeprefix(DECLARATION.encode())
 
 
-async def _open_content(status: int, headers: Headers, content: Content, *, head: bool, zero_copy: bool) -> Answer:
-    reader, length = content.reader, content.length
-    try:
-        if head or not length:
-            body: Buffer = b""
-        elif length <= _ONE_PIECE:
-            body = await reader.read(content.start, length)
-        elif zero_copy and reader.file is not None:
-            reader.require_unchanged()
-            return Answer(status, headers, reader=reader, file=content)
-        else:
-            rest = reader.chunks(content.start, length)
-            return Answer(status, headers, await anext(rest), rest, reader)
-    except BaseException:
-        await reader.close()
-        raise
-    await reader.close()
-    return Answer(status, headers, body)
+def _sendable(headers: Mapping[str, str]) -> Headers:
+    """Headers as they can be sent: text of one character a byte.
+
+    RFC 9110 section 5.5: a control character in a field value is replaced by a space.
+    """
+    text = "".join([*headers, *headers.values()])
+    if text.isascii() and text.isprintable():
+        return [*headers.items()]
+    return [(name.encode().decode("latin-1"), _field_value(value)) for name, value in headers.items()]
 
 
-def _encoded(headers: Iterable[tuple[str, str]]) -> Headers:
-    """Headers as bytes. RFC 9110 section 5.5: a control character in a field value is replaced by a space."""
-    return [
-        (
-            name.encode(),
-            value.encode() if value.isascii() and value.isprintable() else header_bytes(_CONTROLS.sub(" ", value)),
-        )
-        for name, value in headers
-    ]
+def _field_value(value: str) -> str:
+    return header_bytes(_CONTROLS.sub(" ", value)).decode("latin-1")
 
 
-def error_answer(error: S3Error, *, resource: str, ids: Ids, head: bool) -> Answer:
+def error_answer(error: S3Error, *, resource: str, request_id: str, host_id: str, head: bool) -> Answer:
     """The answer to a request that failed: the error document, or headers alone for HEAD and 304.
 
     `resource` is the path as it was sent.
     """
-    headers = _encoded(error.headers.items())
+    headers = _sendable(error.headers)
     if error.status == 304:
         return Answer(error.status, headers)
     if head:  # MinIO's clients look here for what a HEAD has no document for, and take every 403 for one else
-        headers += _encoded({"x-minio-error-code": error.code, "x-minio-error-desc": f'"{error.message}"'}.items())
-    document = render_error(error, resource, ids.request, ids.host)
-    headers += [_XML, (b"content-length", b"%d" % len(document))]
+        headers += _sendable({"x-minio-error-code": error.code, "x-minio-error-desc": f'"{error.message}"'})
+    document = render_error(error, resource, request_id, host_id)
+    headers += [_XML, ("content-length", str(len(document)))]
     return Answer(error.status, headers, b"" if head else document)
 
 
 async def send_answer(
-    answer: Answer,
-    *,
-    ids: Ids,
-    body: RequestBody,
-    receive: Receive,
-    send: Send,
-    served: Served,
-    whole: bool = False,
+    answer: Answer, *, body: RequestBody, receive: Receive, send: Send, served: Served, whole: bool = False
 ) -> None:
     """Send an answer and let go of its reader, also when the client is gone or the task is cancelled.
 
@@ -159,13 +151,12 @@ async def send_answer(
     """
     closes = body.ends_connection
     if whole and not closes and answer.reader is None and answer.rest is None:
-        headers = _framed(answer, ids, closes)
-        message: Message = {"type": WHOLE, "status": answer.status, "headers": headers, "body": answer.body}
+        message: Message = {"type": WHOLE, "status": answer.status, "head": _lines(answer, served), "body": answer.body}
         await send(message)
         served.sent = message.get(TAKEN, len(answer.body))
         return
     try:
-        await send({"type": "http.response.start", "status": answer.status, "headers": _framed(answer, ids, closes)})
+        await send(_start(answer, served, closes))
         if answer.file is not None:
             await _send_file(answer.file, more=closes, send=send, served=served)
         elif answer.rest is not None:
@@ -186,23 +177,32 @@ async def _send_piece(piece: Buffer, *, more: bool, send: Send, served: Served) 
     served.sent = message.get(TAKEN, served.sent + len(piece))
 
 
-async def send_at_once(answer: Answer, *, ids: Ids, send: Send, served: Served) -> None:
+async def send_at_once(answer: Answer, *, send: Send, served: Served) -> None:
     """Send an answer that is all at hand, and end the connection whatever the client is still sending."""
-    await send({"type": "http.response.start", "status": answer.status, "headers": _framed(answer, ids, closes=True)})
+    await send(_start(answer, served, closes=True))
     await _send_piece(answer.body, more=False, send=send, served=served)
 
 
-def _framed(answer: Answer, ids: Ids, closes: bool) -> Headers:
-    """The headers of an answer with those that every answer has; the HTTP server adds Date."""
-    headers = [
-        *answer.headers,
-        (b"x-amz-request-id", ids.request.encode()),
-        (b"x-amz-id-2", ids.host.encode()),
-        (b"server", SERVER),
-    ]
+def _own_headers(served: Served) -> Headers:
+    """The headers that every answer has; the HTTP server adds Date."""
+    return [("x-amz-request-id", served.request_id), ("x-amz-id-2", served.host_id), ("server", SERVER)]
+
+
+def _lines(answer: Answer, served: Served) -> bytes:
+    """All headers of an answer as they stand on the wire."""
+    text = ""
+    for name, value in answer.headers + _own_headers(served):
+        text += f"{name}: {value}\r\n"
+    return text.encode("latin-1")
+
+
+def _start(answer: Answer, served: Served, closes: bool) -> Message:
+    """The message by which an answer begins."""
+    headers = answer.headers + _own_headers(served)
     if closes:
-        headers.append((b"connection", b"close"))
-    return headers
+        headers.append(("connection", "close"))
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return {"type": "http.response.start", "status": answer.status, "headers": encoded}
 
 
 async def _send_file(content: Content, *, more: bool, send: Send, served: Served) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sys import intern
 from typing import Any
 
 from msgspec.structs import replace
@@ -13,6 +14,8 @@ from s3gate.operations.registry import AUTH_QUERIES
 
 __all__ = ["from_scope", "headers_of", "with_query_headers"]
 
+_MOST_NAMES = 512
+_names: dict[bytes, str] = {}
 _V2_QUERIES = ("AWSAccessKeyId", "Signature")
 
 
@@ -20,9 +23,17 @@ def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
     """The headers of an ASGI scope as `Wire` has them: lower-case names, Latin-1 values, repeated ones joined."""
     headers: dict[str, str] = {}
     for raw_name, raw_value in scope["headers"]:
-        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
+        name, value = _names.get(raw_name) or _name(raw_name), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
+
+
+def _name(raw: bytes) -> str:
+    """A header's name as text, kept for the next request that has it: clients send few names."""
+    if len(_names) >= _MOST_NAMES:
+        _names.clear()
+    name = _names[raw] = intern(raw.decode("latin-1"))
+    return name
 
 
 def from_scope(scope: Mapping[str, Any], headers: Mapping[str, str]) -> Wire:

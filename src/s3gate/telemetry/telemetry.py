@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from s3gate.telemetry.counters import Counters
@@ -29,9 +29,14 @@ class TelemetrySink(ServedSink, Protocol):
         """Open again what may have been moved away (SIGHUP)."""
 
 
+def _nothing() -> None:
+    """Nobody counts."""
+
+
 class Telemetry:
     """What becomes of a `Served`: it is counted, and given to logs and traces. By default nothing does.
 
+    `begin` is called when a request has begun, before it is known what becomes of it.
     `page` is what /metrics shows, None where nothing is counted.
     """
 
@@ -43,15 +48,11 @@ class Telemetry:
         sinks: Sequence[TelemetrySink] = (),
     ) -> None:
         self.counters = counters
+        self.begin: Callable[[], None] = _nothing if counters is None else counters.begin
         self.page = page
         self._sinks = tuple(sinks)
         takers: list[ServedSink] = [*sinks] if counters is None else [counters, *sinks]
         self._take = tuple(sink.take for sink in takers)
-
-    def begin(self) -> None:
-        """A request has begun."""
-        if self.counters is not None:
-            self.counters.begin()
 
     def end(self, served: Served) -> None:
         """A request has ended; never raises."""

@@ -298,11 +298,13 @@ class FilesystemBackend(UploadBackend, UsageBackend):
                 _log.error("bucket %s is left out: its record is damaged (%s); s3gate fsck tells more", name, error)
         return found
 
-    @blocking_seam
-    def find_bucket(self, name: str) -> Bucket:
-        known = self._handles.get(name)
-        shown = known.unchanged() if known is not None else None
-        return shown or self._handle(name).value(self._region)
+    async def find_bucket(self, name: str) -> Bucket:
+        try:
+            known = self._handles.get(name)
+            shown = known.unchanged() if known is not None else None
+            return shown or self._handle(name).value(self._region)
+        except OSError as error:
+            raise_translated(error)
 
     @seam
     async def create_bucket(self, name: str, owner: Owner, region: str) -> Bucket:
@@ -348,15 +350,19 @@ class FilesystemBackend(UploadBackend, UsageBackend):
         except OSError as error:
             raise_translated(error)
 
-    @blocking_seam
-    def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:
-        handle = self._here(bucket)
-        return reading.open_reader(handle, canonical(handle, key), version_id)
+    async def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:
+        try:
+            handle = self._here(bucket)
+            return reading.open_reader(handle, canonical(handle, key), version_id)
+        except OSError as error:
+            raise_translated(error)
 
-    @blocking_seam
-    def stat_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectRecord:
-        handle = self._here(bucket)
-        return reading.read_record(handle, canonical(handle, key), version_id)
+    async def stat_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectRecord:
+        try:
+            handle = self._here(bucket)
+            return reading.read_record(handle, canonical(handle, key), version_id)
+        except OSError as error:
+            raise_translated(error)
 
     @seam
     async def update_object(

@@ -148,7 +148,13 @@ class XattrMetadata:
             return None
 
     def read(self, fd: int, stat: os.stat_result, key: bytes) -> ObjectRecord:
-        return self.read_with_garbage(fd, stat, key)[0]
+        try:
+            data = os.getxattr(fd, ATTRIBUTE)
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.EOPNOTSUPP):
+                return records.foreign(stat, key.decode())
+            raise
+        return records.held(data, stat) or self.read_with_garbage(fd, stat, key)[0]
 
     def read_with_garbage(self, fd: int, stat: os.stat_result, key: bytes) -> tuple[ObjectRecord, list[bytes]]:
         stored = self._stored(fd)

@@ -21,25 +21,21 @@ _INLINE_BYTES = 256 << 10
 class FileReader:
     """One version of an object, held open. `fd` stays valid until close(); it is read in pieces of `chunk_bytes`.
 
+    `record` is the record that belongs to these bytes.
     `reads_inline`: a small part is read on the event loop, which it takes microseconds if it is in memory.
     """
 
     reads_inline = True
+    _reading: asyncio.Future[bytes] | None = None
 
     def __init__(
         self, fd: int, stat: os.stat_result, record: ObjectRecord, executor: Executor, chunk_bytes: int = 1 << 20
     ) -> None:
         self.fd = fd
+        self.record = record
         self._stat = stat
-        self._record = record
         self._executor = executor
         self._chunk_bytes = chunk_bytes
-        self._reading: asyncio.Future[bytes] | None = None
-
-    @property
-    def record(self) -> ObjectRecord:
-        """The record that belongs to these bytes."""
-        return self._record
 
     @property
     def file(self) -> int | None:
@@ -104,4 +100,4 @@ class FileReader:
             if self._reading is not None and not self._reading.done():
                 await asyncio.wait([self._reading])
         finally:
-            close_file(self._executor, fd, self._record.size)
+            close_file(self._executor, fd, self.record.size)

@@ -86,11 +86,11 @@ def _find_linked(bucket: BucketDirectory, where: Place) -> Found | None:
     return Found(*opened, shadow=False, target=target) if opened is not None and target is not None else None
 
 
-def _open_current(bucket: BucketDirectory, key: bytes, where: Place) -> Opened:
-    """The current version, else NoSuchKey; the headers say so where that is because of a delete marker."""
-    opened = open_live(bucket, key, where)
-    if opened is not None:
-        return opened
+def _look_again(bucket: BucketDirectory, key: bytes, where: Place) -> Opened:
+    """The current version, which was not to be seen at first, else NoSuchKey.
+
+    The headers of the error say so where that is because of a delete marker.
+    """
     newest = None
     if bucket.versioning:
         newest = next(iter(history.read_entries(bucket.fd, where)), None)
@@ -169,7 +169,7 @@ def open_one(bucket: BucketDirectory, key: str, version_id: str | None) -> Opene
     name = key.encode()
     where = place(name)
     if version_id is None:
-        return _open_current(bucket, name, where)
+        return open_live(bucket, name, where) or _look_again(bucket, name, where)
     return _open_version(bucket, name, where, version_id)
 
 

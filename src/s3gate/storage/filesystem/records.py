@@ -15,6 +15,7 @@ import hashlib
 import mimetypes
 import os
 import re
+import struct
 import zlib
 from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
@@ -43,7 +44,9 @@ __all__ = [
 ]
 
 _VERSION = 1
-_HEADER = 5  # version byte and CRC-32
+_header = struct.Struct(">BI")  # version byte and CRC-32
+_HEADER = _header.size
+_unpack_header = _header.unpack_from
 _MD5 = re.compile("[0-9a-f]{32}")
 # What the first byte of a short checksum says. Only ever added to: records on disk count in it.
 _ALGORITHMS = (
@@ -208,13 +211,13 @@ _pack = msgspec.msgpack.Encoder().encode
 
 
 def _framed(body: bytes) -> bytes:
-    return b"%c%b%b" % (_VERSION, zlib.crc32(body).to_bytes(4, "big"), body)
+    return _header.pack(_VERSION, zlib.crc32(body)) + body
 
 
 def _body(data: bytes) -> memoryview:
     """What _framed was given; BrokenRecord for anything else."""
     body = memoryview(data)[_HEADER:]
-    if len(data) < _HEADER or data[0] != _VERSION or zlib.crc32(body) != int.from_bytes(data[1:_HEADER], "big"):
+    if len(data) < _HEADER or _unpack_header(data) != (_VERSION, zlib.crc32(body)):
         raise BrokenRecord(f"{len(data)} bytes that begin with {data[:_HEADER].hex()}")
     return body
 

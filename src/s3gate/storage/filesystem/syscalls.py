@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from typing import Any
 
 __all__ = [
     "begin_writeback",
@@ -17,9 +18,10 @@ __all__ = [
 ]
 
 _libc = ctypes.CDLL(None, use_errno=True)
-_SYS_OPENAT2 = 437  # the same number on every architecture (Linux 5.6)
+_SYS_OPENAT2 = ctypes.c_long(437)  # the same number on every architecture (Linux 5.6)
 _THROUGH_LINKS = 0x02 | 0x08  # RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH
 _RESOLVE = _THROUGH_LINKS | 0x04  # RESOLVE_NO_SYMLINKS
+_HERE_ALONE = os.O_NOFOLLOW | os.O_CLOEXEC
 _MAX_PATH = 4000  # a longer path is walked in pieces: PATH_MAX is 4096
 
 
@@ -28,7 +30,7 @@ class _OpenHow(ctypes.Structure):
 
 
 _HOW_SIZE = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
-_hows: dict[tuple[int, int], _OpenHow] = {}
+_hows: dict[tuple[int, int], Any] = {}  # references to an _OpenHow, as they are passed
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 _PUNCH_HOLE = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
@@ -67,10 +69,9 @@ def exchange(source_dir: int, source: bytes, target_dir: int, target: bytes) -> 
 def _openat2(directory: int, path: bytes, flags: int, resolve: int = _RESOLVE) -> int:
     how = _hows.get((flags, resolve))
     if how is None:
-        how = _hows[flags, resolve] = _OpenHow(flags, 0, resolve)
-    fd: int = _syscall(
-        ctypes.c_long(_SYS_OPENAT2), ctypes.c_int(directory), ctypes.c_char_p(path), ctypes.byref(how), _HOW_SIZE
-    )
+        how = _hows[flags, resolve] = ctypes.byref(_OpenHow(flags, 0, resolve))
+    # What ctypes passes of itself, an int and bytes, needs no object of it; the number takes the place of a long.
+    fd: int = _syscall(_SYS_OPENAT2, directory, path, how, _HOW_SIZE)
     if fd < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), path)
@@ -123,10 +124,11 @@ def open_beneath(directory: int, path: bytes, flags: int) -> int:
 
     Raises OSError; ELOOP where the path leads through or to a symbolic link.
     """
+    flags |= _HERE_ALONE
     if b"/" not in path:
-        return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        return os.open(path, flags, dir_fd=directory)
     if len(path) <= _MAX_PATH:
-        return _resolve(directory, path, flags | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return _resolve(directory, path, flags)
     cut = path.rindex(b"/", 0, _MAX_PATH)
     step = _resolve(directory, path[:cut], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -95,7 +95,13 @@ def find(bucket_fd: int, where: Place) -> Found | None:
     Two rounds, because a conversion between `a` and `a/b` moves the object from one name to the other while nobody
     holds a lock against readers: a look at both names can miss it once, never twice.
     """
-    return _find(bucket_fd, where.path, where.shadow_path) or _find(bucket_fd, where.path, where.shadow_path)
+    path = where.path
+    opened = open_regular(bucket_fd, path)
+    if opened is not None:
+        return Found(opened[0], opened[1], False)
+    shadow = where.shadow_path
+    opened = open_regular(bucket_fd, shadow)
+    return _find(bucket_fd, path, shadow) if opened is None else Found(opened[0], opened[1], True)
 
 
 def find_in(parent_fd: int, where: Place) -> Found | None:
