@@ -29,7 +29,8 @@ async def delete(bucket: BucketDirectory, key: str, condition: WriteCondition, v
         bucket, key, condition, version_id
     )
     try:
-        await bucket.durability.sync_directories(changes.directories)
+        if changes.directories:
+            await bucket.durability.sync_directories(changes.directories)
         objects.remove_paths(bucket, changes.garbage)
     finally:
         changes.close(bucket.store.executor)

@@ -211,14 +211,17 @@ async def commit(
             changes = Changes(bucket.durability.directories)
             published = None
             try:
-                with contextlib.suppress(LeaseExpired):
+                try:
                     async with changes.hold(bucket, name) as changes.lease:
                         arguments = bucket, stage, name, record, condition, changes
                         if bucket.syncs_under_lock:
                             published = await stage.run(_publish, *arguments)
                         else:
                             published = _publish(*arguments)
-                await bucket.durability.sync_directories(changes.directories)
+                except LeaseExpired:
+                    pass  # another attempt
+                if changes.directories:
+                    await bucket.durability.sync_directories(changes.directories)
                 if published is not None:
                     remove_paths(bucket, changes.garbage)
                     return published
@@ -276,13 +279,15 @@ def _publish(
         found, record = state.found, _restamp(bucket, stage, key, record, state)
         if changes.account is not None:
             changes.account.admit(record, state.versioning)
-        garbage = [] if state.archives else state.garbage
+        archives = state.archives
+        garbage = [] if archives else state.garbage
         shadowed = links.is_followed_directory(bucket, where)
         bucket.metadata.settle(stage.fd, key, record)
         try:
             with state.place_for(bucket, where, changes) as parent:
                 changes.note(parent)  # first, for it may find no descriptor free: nothing may fail behind the rename
-                keep_current(bucket, state, where, parent, changes)
+                if archives:
+                    keep_current(bucket, state, where, parent, changes)
                 changes.check_lease()
                 has_shadow = found is not None and found.shadow
                 other = found if stage.lends_name else None
