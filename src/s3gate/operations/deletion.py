@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from s3gate.core.conditions import WriteCondition
+from s3gate.core.conditions import NO_CONDITION, WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.names import check_key
 from s3gate.operations.binding import Document, Header, Query
@@ -70,7 +70,8 @@ def _removal(call: Call, target: Target) -> Removal | S3Error:
         version = None if target.version_id is None else version_id(target.version_id)
     except S3Error as error:
         return error
-    return Removal(target.key, WriteCondition(if_match=target.etag), version)
+    condition = NO_CONDITION if target.etag is None else WriteCondition(if_match=target.etag)
+    return Removal(target.key, condition, version)
 
 
 def _outcome(target: Target, done: Deletion | S3Error) -> Outcome:

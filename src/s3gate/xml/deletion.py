@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Self
 
+import msgspec
+
 from s3gate.core.errors import S3Error
 from s3gate.xml.codec import Element, children, malformed, read, text_of
 from s3gate.xml.writer import document, element, nested
@@ -17,8 +19,7 @@ MAX_KEYS = 1000
 _FIELDS = frozenset({"Key", "VersionId", "ETag", "LastModifiedTime", "Size"})
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(msgspec.Struct, frozen=True):
     """An object to delete. `directory_conditions` tells that it has conditions that only directory buckets know."""
 
     key: str
@@ -73,8 +74,7 @@ def _target(node: Element) -> Target:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What became of a target: `error` is None where it is gone. `marker` is the delete marker made or removed."""
 
     target: Target
@@ -88,10 +88,13 @@ def delete_result(outcomes: Iterable[Outcome], *, quiet: bool) -> bytes:
     failed: list[str] = []
     for outcome in outcomes:
         target, error = outcome.target, outcome.error
-        which = element("Key", target.key) + element("VersionId", target.version_id)
+        which = element("Key", target.key)
+        if target.version_id is not None:
+            which += element("VersionId", target.version_id)
         if error is not None:
             failed.append(nested("Error", which, element("Code", error.code), element("Message", error.message)))
         elif not quiet:
-            marker = element("DeleteMarker", True) + element("DeleteMarkerVersionId", outcome.marker)
-            deleted.append(nested("Deleted", which, marker if outcome.marker else ""))
+            if outcome.marker:
+                which += element("DeleteMarker", True) + element("DeleteMarkerVersionId", outcome.marker)
+            deleted.append(nested("Deleted", which))
     return document("DeleteResult", *deleted, *failed)

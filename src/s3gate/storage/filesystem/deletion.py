@@ -14,23 +14,58 @@ from s3gate.storage.backend import Deletion
 from s3gate.storage.filesystem import history, links, objects, tree
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.history import HistoryEntry
+from s3gate.storage.filesystem.kept_parent import KeptParent
 from s3gate.storage.filesystem.locks import LeaseExpired
-from s3gate.storage.filesystem.objects import ATTEMPTS, Changes, State, locked_state
+from s3gate.storage.filesystem.objects import ATTEMPTS, KEYS, Changes, State, locked_state
 from s3gate.storage.filesystem.paths import Place, place
 from s3gate.storage.filesystem.staging import FileStage
 
-__all__ = ["delete", "remove"]
+__all__ = ["delete", "remove", "remove_at_once"]
 
 
 async def delete(bucket: BucketDirectory, key: str, condition: WriteCondition, version_id: str | None) -> Deletion:
     """See Backend.delete_object."""
-    deletion, changes = await remove(bucket, key, condition, version_id)
+    deletion, changes = remove_at_once(bucket, key, condition, version_id) or await remove(
+        bucket, key, condition, version_id
+    )
     try:
-        await bucket.durability.sync_directories(changes.directories)
+        if changes.directories:
+            await bucket.durability.sync_directories(changes.directories)
         objects.remove_paths(bucket, changes.garbage)
     finally:
         changes.close(bucket.store.executor)
     return deletion
+
+
+def remove_at_once(
+    bucket: BucketDirectory,
+    key: str,
+    condition: WriteCondition,
+    version_id: str | None,
+    kept: KeptParent | None = None,
+) -> tuple[Deletion, Changes] | None:
+    """The same as remove() where nothing has to be waited for, which is nearly always; else None, and it is to be done.
+
+    Nobody has the key locked, and neither a marker is needed nor an account. `kept`: see locked_state.
+    """
+    if bucket.has_quota or (version_id is None and bucket.last_versioning):
+        return None
+    name, locks = key.encode(), bucket.locks
+    slot = locks.slot(KEYS, name)
+    lease = locks.take_free(slot)
+    if lease is None:
+        return None
+    changes = Changes(bucket.durability.directories, lease=lease)
+    deletion = None
+    try:
+        deletion = _delete(bucket, name, condition, version_id, None, changes, kept)
+    except LeaseExpired:
+        pass
+    finally:
+        locks.give_back(slot)
+        if deletion is None:
+            changes.close(bucket.store.executor)
+    return None if deletion is None else (deletion, changes)
 
 
 async def remove(
@@ -78,6 +113,7 @@ def _delete(
     version_id: str | None,
     marker: FileStage | None,
     changes: Changes,
+    kept: KeptParent | None = None,
 ) -> Deletion | None:
     """One attempt under the lock; None when something stands in the way of a version that comes back.
 
@@ -85,7 +121,7 @@ def _delete(
     there is none, the next attempt has it.
     """
     where = place(key)
-    with locked_state(bucket, key, where, changes) as state:
+    with locked_state(bucket, key, where, changes, kept) as state:
         try:
             if version_id is not None:
                 return _delete_version(bucket, key, where, state, condition, version_id, changes)

@@ -65,15 +65,14 @@ def byte_of(space: bytes, name: bytes) -> int:
     return int.from_bytes(digest, "big") % _STRIPES
 
 
-def _flock(kind: int, offset: int) -> bytes:
-    # struct flock of 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid (0 for OFD locks)
-    return struct.pack("hhqqi4x", kind, os.SEEK_SET, offset, 1, 0)
+# struct flock of 64-bit Linux: l_type, l_whence, l_start, l_len, l_pid (0 for OFD locks)
+_flock = struct.Struct("hhqqi4x").pack
 
 
 def lock_byte(fd: int, command: int, offset: int) -> bool:
     """Lock one byte of a file by F_SETLK or F_OFD_SETLK; False when another holder has it."""
     try:
-        fcntl.fcntl(fd, command, _flock(fcntl.F_WRLCK, offset))
+        fcntl.fcntl(fd, command, _flock(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0))
     except OSError as error:
         if error.errno in (errno.EAGAIN, errno.EACCES):
             return False
@@ -83,10 +82,10 @@ def lock_byte(fd: int, command: int, offset: int) -> bool:
 
 def unlock_byte(fd: int, command: int, offset: int) -> None:
     """Unlock one byte by the same command."""
-    fcntl.fcntl(fd, command, _flock(fcntl.F_UNLCK, offset))
+    fcntl.fcntl(fd, command, _flock(fcntl.F_UNLCK, os.SEEK_SET, offset, 1, 0))
 
 
 def is_locked_byte(fd: int, command: int, offset: int) -> bool:
     """Whether another holder has locked a byte, by F_GETLK or F_OFD_GETLK."""
-    found: int = struct.unpack_from("h", fcntl.fcntl(fd, command, _flock(fcntl.F_WRLCK, offset)))[0]
+    found: int = struct.unpack_from("h", fcntl.fcntl(fd, command, _flock(fcntl.F_WRLCK, os.SEEK_SET, offset, 1, 0)))[0]
     return found != fcntl.F_UNLCK

@@ -80,7 +80,11 @@ class KeyLocks:
 
         Of two locks the one of an upload is taken before the one of its key, and no others together.
         """
-        return Hold(self, self._locks.slot(space, name))
+        return Hold(self, self.slot(space, name))
+
+    def slot(self, space: bytes, name: bytes) -> int:
+        """What take(), take_free() and give_back() know a name by."""
+        return self._locks.slot(space, name)
 
     def take_free(self, slot: int) -> Lease | None:
         """Take a lock that nobody has, as good as always; None where it has to be waited for."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
 
+import msgspec
 from msgspec.structs import replace
 
 from s3gate.core import clock
@@ -18,6 +18,7 @@ from s3gate.storage.filesystem import history, links, reading, tree
 from s3gate.storage.filesystem.account import Account
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory
 from s3gate.storage.filesystem.history import HistoryEntry
+from s3gate.storage.filesystem.kept_parent import KeptParent
 from s3gate.storage.filesystem.locks import Lease, LeaseExpired
 from s3gate.storage.filesystem.paths import Place, place
 from s3gate.storage.filesystem.receiving import ReceivedStage
@@ -44,8 +45,7 @@ KEYS = b"key"  # the lock space of keys
 ATTEMPTS = 32  # how often a directory may vanish or a file stand in the way before a write gives up
 
 
-@dataclass(slots=True)
-class Changes:
+class Changes(msgspec.Struct):
     """Open directories whose names changed, to be synced and closed when the lock is released; none without `syncs`.
 
     `garbage` is what nothing needs once they are synced: paths below the bucket. Removed before, the object that a loss
@@ -54,9 +54,9 @@ class Changes:
     """
 
     syncs: bool = True
-    directories: list[int] = field(default_factory=list)
-    garbage: list[bytes] = field(default_factory=list)
-    files: list[Found] = field(default_factory=list)
+    directories: list[int] = []
+    garbage: list[bytes] = []
+    files: list[Found] = []
     lease: Lease | None = None  # of the lock under which they are made
     account: Account | None = None  # of a bucket that has a quota
 
@@ -91,18 +91,28 @@ class Changes:
             close_file(executor, found.fd, found.stat.st_size)
 
 
-@dataclass(slots=True)
-class State:
+class State(msgspec.Struct):
     """A key as a writer finds it once it holds the lock: the plain file, its record, and the history that counts.
 
-    `parent` is the open directory that holds the key, None where there is none yet.
+    `parent` is the open directory that holds the key, None where there is none yet. What is open is let go of at the
+    end of a `with` block: the file is left to `changes`.
     """
 
+    changes: Changes
     parent: Directory | None
     versioning: str
-    found: Found | None
-    current: ObjectRecord | None
-    entries: list[HistoryEntry]
+    found: Found | None = None
+    current: ObjectRecord | None = None
+    entries: list[HistoryEntry] = []
+
+    def __enter__(self) -> State:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.parent is not None and self.parent.owned:
+            os.close(self.parent.fd)
+        if self.found is not None:
+            self.changes.files.append(self.found)
 
     @property
     def newest(self) -> int:
@@ -136,31 +146,47 @@ class State:
         return [] if self.found is None else self.found.garbage
 
 
-@contextlib.contextmanager
-def locked_state(bucket: BucketDirectory, key: bytes, where: Place, changes: Changes) -> Iterator[State]:
-    """What stands at a key; only for a holder of its lock, because it clears away what a killed writer left."""
+def locked_state(
+    bucket: BucketDirectory, key: bytes, where: Place, changes: Changes, kept: KeptParent | None = None
+) -> State:
+    """What stands at a key; only for a holder of its lock, because it clears away what a killed writer left.
+
+    `kept`: for who has many keys, one after the other.
+    """
     versioning = bucket.current_versioning()
     if bucket.has_quota and changes.account is None:
         raise LeaseExpired  # it got one just now: the writer looks again, with the lock of the account
-    parent = tree.look_parent(bucket.fd, where)
-    found = None
+    state = State(changes, (kept or tree).look_parent(bucket.fd, where), versioning)
     try:
-        opened = reading.open_locked(bucket, key, where, parent.fd if parent is not None else None)
-        found, current = opened or (None, None)
-        changes.check_lease()  # what counts is told by the current version, and that must be it still
-        entries = history.scrub(bucket, key, where, current) if versioning else []
-        if versioning and found is not None and not found.target and current and history.is_foreign(current):
-            # A file of another program gets its place in time before anything newer is added.
-            last = entries[0].sequence if entries else 0
-            current = replace(current, sequence=max(last + 1, min(found.stat.st_mtime_ns, clock.now_ns())))
-            bucket.metadata.rewrite(found.fd, found.stat, key, current, changes.check_lease)
-            found.garbage = bucket.metadata.garbage(found.fd, found.stat, key)
-        yield State(parent, versioning, found, current, entries)
-    finally:
-        if parent is not None and parent.owned:
-            os.close(parent.fd)
-        if found is not None:
-            changes.files.append(found)
+        _look(bucket, key, where, state)
+        if kept is not None and state.found is None and not kept.is_fresh:
+            kept.forget()
+            state.parent = kept.look_parent(bucket.fd, where)
+            _look(bucket, key, where, state)
+    except BaseException:
+        state.__exit__()
+        raise
+    return state
+
+
+def _look(bucket: BucketDirectory, key: bytes, where: Place, state: State) -> None:
+    """Complete a state by what stands there now."""
+    check_lease = state.changes.check_lease
+    parent = None if state.parent is None else state.parent.fd
+    opened = reading.open_locked(bucket, key, where, parent)
+    if opened is not None:
+        state.found, state.current = opened
+    check_lease()  # what counts is told by the current version, and that must be it still
+    if not state.versioning:
+        return
+    found, current = state.found, state.current
+    state.entries = history.scrub(bucket, key, where, current)
+    if found is not None and not found.target and current and history.is_foreign(current):
+        # A file of another program gets its place in time before anything newer is added.
+        last = state.entries[0].sequence if state.entries else 0
+        state.current = replace(current, sequence=max(last + 1, min(found.stat.st_mtime_ns, clock.now_ns())))
+        bucket.metadata.rewrite(found.fd, found.stat, key, state.current, check_lease)
+        found.garbage = bucket.metadata.garbage(found.fd, found.stat, key)
 
 
 def stamp(record: ObjectRecord, versioning: str, sequence: int) -> ObjectRecord:
@@ -185,14 +211,17 @@ async def commit(
             changes = Changes(bucket.durability.directories)
             published = None
             try:
-                with contextlib.suppress(LeaseExpired):
+                try:
                     async with changes.hold(bucket, name) as changes.lease:
                         arguments = bucket, stage, name, record, condition, changes
                         if bucket.syncs_under_lock:
                             published = await stage.run(_publish, *arguments)
                         else:
                             published = _publish(*arguments)
-                await bucket.durability.sync_directories(changes.directories)
+                except LeaseExpired:
+                    pass  # another attempt
+                if changes.directories:
+                    await bucket.durability.sync_directories(changes.directories)
                 if published is not None:
                     remove_paths(bucket, changes.garbage)
                     return published
@@ -250,13 +279,15 @@ def _publish(
         found, record = state.found, _restamp(bucket, stage, key, record, state)
         if changes.account is not None:
             changes.account.admit(record, state.versioning)
-        garbage = [] if state.archives else state.garbage
+        archives = state.archives
+        garbage = [] if archives else state.garbage
         shadowed = links.is_followed_directory(bucket, where)
         bucket.metadata.settle(stage.fd, key, record)
         try:
             with state.place_for(bucket, where, changes) as parent:
                 changes.note(parent)  # first, for it may find no descriptor free: nothing may fail behind the rename
-                keep_current(bucket, state, where, parent, changes)
+                if archives:
+                    keep_current(bucket, state, where, parent, changes)
                 changes.check_lease()
                 has_shadow = found is not None and found.shadow
                 other = found if stage.lends_name else None

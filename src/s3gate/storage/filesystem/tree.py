@@ -299,9 +299,12 @@ def _exchange(source_fd: int, source: bytes, parent_fd: int, name: bytes) -> boo
 
 def remove(parent_fd: int, where: Place, found: Found) -> None:
     """Take an object away, under both of its names."""
-    first, second = (where.shadow, where.name) if found.shadow else (where.name, where.shadow)
     if not found.shadow:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(second, dir_fd=parent_fd)  # older, and it must not come back when the first is gone
-    with contextlib.suppress(FileNotFoundError):
-        os.unlink(first, dir_fd=parent_fd)
+        try:
+            os.unlink(where.shadow, dir_fd=parent_fd)  # older, and it must not come back when the name is gone
+        except FileNotFoundError:
+            pass
+    try:
+        os.unlink(where.shadow if found.shadow else where.name, dir_fd=parent_fd)
+    except FileNotFoundError:
+        pass
