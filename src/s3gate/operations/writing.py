@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from s3gate.core.conditions import NO_CONDITION, WriteCondition
@@ -20,8 +19,7 @@ from s3gate.operations.version_ids import written_version
 __all__ = ["PutObjectArgs", "put_object"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutObjectArgs(ObjectHeaders):
+class PutObjectArgs(ObjectHeaders, frozen=True, kw_only=True):
     """What PutObject is asked, beside its body."""
 
     bucket: str
