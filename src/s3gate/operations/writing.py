@@ -27,11 +27,6 @@ class PutObjectArgs(ObjectHeaders, frozen=True, kw_only=True):
     if_match: Annotated[str | None, Header("if-match")] = None
     if_none_match: Annotated[str | None, Header("if-none-match")] = None
 
-    @property
-    def condition(self) -> WriteCondition:
-        """The conditions of the request."""
-        return WriteCondition(self.if_match, self.if_none_match)
-
 
 @operation("PUT", level=Level.OBJECT, reads=UPLOAD_HEADERS)
 async def put_object(call: Call, args: PutObjectArgs) -> Result:
@@ -39,7 +34,7 @@ async def put_object(call: Call, args: PutObjectArgs) -> Result:
     check_key(args.key)
     args.require_tagging(call, args.key)
     intake = object_intake(call)
-    bucket, condition = call.here, args.condition
+    bucket, condition = call.here, WriteCondition(args.if_match, args.if_none_match)
     if condition != NO_CONDITION:
         await check_early(call, args.key, condition)
     async with call.storage.stage(bucket) as stage:
