@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated
+
+import msgspec
 
 from s3gate.core.checksums import ALGORITHMS, Checksum
 from s3gate.core.clock import http_date
@@ -71,8 +72,7 @@ def _content_encoding(text: str) -> str:
     return ", ".join(token for token in tokens if token and token.lower() != "aws-chunked")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectHeaders:
+class ObjectHeaders(msgspec.Struct, frozen=True, kw_only=True):
     """What PutObject, CopyObject and CreateMultipartUpload say of the object to be: arguments to inherit."""
 
     content_type: Annotated[str | None, Header("content-type")] = None
@@ -83,11 +83,10 @@ class ObjectHeaders:
     expires: Annotated[str | None, Header("expires")] = None
     storage_class: Annotated[str | None, Header("x-amz-storage-class", parse=storage_class)] = None
     acl: Annotated[str | None, Header("x-amz-acl", parse=canned_acl)] = None
-    tags: Annotated[Mapping[str, str], Header("x-amz-tagging", parse=tagging_header)] = field(default_factory=dict)
-    metadata: Annotated[Mapping[str, str], UserMetadata()] = field(default_factory=dict)
+    tags: Annotated[Mapping[str, str], Header("x-amz-tagging", parse=tagging_header)] = {}
+    metadata: Annotated[Mapping[str, str], UserMetadata()] = {}
 
-    @property
-    def stored_headers(self) -> dict[str, str]:
+    def _stored(self) -> dict[str, str]:
         """The headers to keep; an empty one is as good as none."""
         found = {}
         if self.content_type:
@@ -114,7 +113,7 @@ class ObjectHeaders:
             etag,
             size,
             modified_ns=0,
-            headers=self.stored_headers,
+            headers=self._stored(),
             user_metadata=self.metadata,
             checksum=checksum,
             storage_class=self.storage_class or STANDARD,

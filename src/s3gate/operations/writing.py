@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from s3gate.core.conditions import NO_CONDITION, WriteCondition
@@ -20,19 +19,13 @@ from s3gate.operations.version_ids import written_version
 __all__ = ["PutObjectArgs", "put_object"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutObjectArgs(ObjectHeaders):
+class PutObjectArgs(ObjectHeaders, frozen=True, kw_only=True):
     """What PutObject is asked, beside its body."""
 
     bucket: str
     key: str
     if_match: Annotated[str | None, Header("if-match")] = None
     if_none_match: Annotated[str | None, Header("if-none-match")] = None
-
-    @property
-    def condition(self) -> WriteCondition:
-        """The conditions of the request."""
-        return WriteCondition(self.if_match, self.if_none_match)
 
 
 @operation("PUT", level=Level.OBJECT, reads=UPLOAD_HEADERS)
@@ -41,7 +34,7 @@ async def put_object(call: Call, args: PutObjectArgs) -> Result:
     check_key(args.key)
     args.require_tagging(call, args.key)
     intake = object_intake(call)
-    bucket, condition = call.here, args.condition
+    bucket, condition = call.here, WriteCondition(args.if_match, args.if_none_match)
     if condition != NO_CONDITION:
         await check_early(call, args.key, condition)
     async with call.storage.stage(bucket) as stage:

@@ -39,7 +39,7 @@ class _JointStage(FileStage):
     lends_name = False
 
     def __init__(self, directory: int, fd: int, executor: Executor, size: int, *, home: BucketDirectory) -> None:
-        super().__init__(directory, DATA_FILE, fd, executor, home=home)
+        super().__init__(directory, executor, home, (DATA_FILE, fd))
         self.size = size
 
     def discard(self) -> None:

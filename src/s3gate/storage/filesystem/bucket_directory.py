@@ -276,7 +276,7 @@ class BucketDirectory:
         try:
             directory = self._staging_fd if self._staging_fd >= 0 else self._open_staging()
             if receiver is None:
-                return FileStage.new(directory, self.store.executor, self)
+                return FileStage(directory, self.store.executor, self)
             return ReceivedStage(receiver, directory, self.store.executor, self)
         except FileNotFoundError:
             self.check_current()  # it is removed at this moment, mostly

@@ -165,18 +165,15 @@ class FileStage(OpenStage):
     lends_name = True
     _begun = 0
 
-    def __init__(self, directory: int, name: bytes, fd: int, executor: Executor, *, home: Home) -> None:
+    def __init__(self, directory: int, executor: Executor, home: Home, opened: tuple[bytes, int] | None = None) -> None:
+        """`opened` is a name and the open file; without it a new file is made."""
+        if opened is None:
+            name = next_name()
+            opened = name, os.open(name, _NEW, 0o666, dir_fd=directory)
+        self.name, self.fd = opened
         self.directory = directory
-        self.name = name
-        self.fd = fd
         self.home = home
         self._executor = executor
-
-    @classmethod
-    def new(cls, directory: int, executor: Executor, home: Home) -> FileStage:
-        """A new, empty one."""
-        name = next_name()
-        return cls(directory, name, os.open(name, _NEW, 0o666, dir_fd=directory), executor, home=home)
 
     def _take(self, pieces: list[Buffer]) -> None:
         self.size += _write_all(self.fd, pieces)
