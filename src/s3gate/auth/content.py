@@ -81,10 +81,10 @@ def payload_of(headers: Mapping[str, str], content: str, seed: Seed | None, *, u
     Raises InvalidArgument for an unknown value, NotImplemented for AWS's asymmetric signatures, and
     MissingContentLength for a chunked body without x-amz-decoded-content-length.
     """
-    if content.startswith("STREAMING-"):
-        return _streaming(headers, content, seed, unverified=unverified)
     if not content or content == _UNSIGNED:
         content = ""
+    elif content.startswith("STREAMING-"):
+        return _streaming(headers, content, seed, unverified=unverified)
     elif not _HASH.fullmatch(content):
         raise _unknown(content)
     text = headers.get("content-length")

@@ -153,7 +153,7 @@ def object_headers(record: ObjectRecord) -> dict[str, str]:
     headers = {
         "accept-ranges": "bytes",
         "content-type": DEFAULT_CONTENT_TYPE,
-        "etag": quoted(record.etag),
+        "etag": f'"{record.etag}"',
         "last-modified": http_date(record.modified_ns),
     }
     headers.update(record.headers)

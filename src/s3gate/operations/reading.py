@@ -12,7 +12,7 @@ from s3gate.core.conditions import ReadCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.names import check_key, part_number
 from s3gate.core.ranges import ByteRange, parse_range
-from s3gate.core.values import ObjectRecord
+from s3gate.core.values import Bucket, ObjectRecord
 from s3gate.operations.binding import Header, Query
 from s3gate.operations.call import Call
 from s3gate.operations.object_headers import checksum_headers, object_headers
@@ -45,15 +45,10 @@ class ReadArgs(msgspec.Struct, frozen=True, kw_only=True):
     response_content_encoding: Annotated[str | None, Query("response-content-encoding")] = None
 
     @property
-    def is_conditional(self) -> bool:
-        """Whether there is any condition."""
-        return not (
-            self.if_match is self.if_none_match is None and self.if_modified_since is self.if_unmodified_since is None
-        )
-
-    @property
-    def condition(self) -> ReadCondition:
-        """The conditions of the request."""
+    def condition(self) -> ReadCondition | None:
+        """The conditions of the request, None where it has none."""
+        if self.if_match is self.if_none_match is None and self.if_modified_since is self.if_unmodified_since is None:
+            return None
         return ReadCondition(self.if_match, self.if_none_match, self.if_modified_since, self.if_unmodified_since)
 
     @property
@@ -125,17 +120,18 @@ def _slice(record: ObjectRecord, args: ReadArgs) -> _Slice:
 
 
 def _answer(
-    call: Call, record: ObjectRecord, args: ReadArgs, overrides: dict[str, str]
+    bucket: Bucket, record: ObjectRecord, args: ReadArgs, overrides: dict[str, str]
 ) -> tuple[int, dict[str, str], _Slice]:
-    if args.is_conditional:
-        args.condition.check_read(record)
+    condition = args.condition
+    if condition is not None:
+        condition.check_read(record)
     chosen = _slice(record, args)
     headers = object_headers(record)
-    headers |= shown_version(call.here, record)
+    headers |= shown_version(bucket, record)
     if chosen.headers or overrides:
         headers.update(chosen.headers | overrides)
     headers["content-length"] = str(chosen.length)
-    if (args.checksum_mode or "").upper() == "ENABLED":
+    if args.checksum_mode is not None and args.checksum_mode.upper() == "ENABLED":
         headers |= checksum_headers(chosen.checksum)
     if chosen.span is None:
         return 200, headers, chosen
@@ -146,10 +142,10 @@ def _answer(
 @operation("GET", level=Level.OBJECT, version_action="s3:GetObjectVersion")
 async def get_object(call: Call, args: ReadArgs) -> Result:
     """The bytes of an object with its headers (GetObject); they come from the version that was opened."""
-    overrides = _check_args(call, args)
-    reader = await call.storage.open_object(call.here, args.key, args.version_id)
+    overrides, bucket = _check_args(call, args), call.here
+    reader = await call.storage.open_object(bucket, args.key, args.version_id)
     try:
-        status, headers, chosen = _answer(call, reader.record, args, overrides)
+        status, headers, chosen = _answer(bucket, reader.record, args, overrides)
     except BaseException:
         await reader.close()
         raise
@@ -160,7 +156,7 @@ async def get_object(call: Call, args: ReadArgs) -> Result:
 @operation("HEAD", level=Level.OBJECT, action="s3:GetObject", version_action="s3:GetObjectVersion")
 async def head_object(call: Call, args: ReadArgs) -> Result:
     """The headers that GetObject would send (HeadObject)."""
-    overrides = _check_args(call, args)
-    record = await call.storage.stat_object(call.here, args.key, args.version_id)
-    status, headers, _ = _answer(call, record, args, overrides)
+    overrides, bucket = _check_args(call, args), call.here
+    record = await call.storage.stat_object(bucket, args.key, args.version_id)
+    status, headers, _ = _answer(bucket, record, args, overrides)
     return Result(status, headers)

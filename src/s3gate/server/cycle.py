@@ -107,6 +107,7 @@ class SendingCycle(RequestResponseCycle):
         self.waiting_for_100_continue = connection.expect_100_continue
         self.keep_alive = keep_alive
         self.message_event = asyncio.Event()
+        self.pieces: list[bytes | bytearray] = []  # of a body, those that wait: see PiecesCycle
 
     def send(self, message: Any) -> Any:
         """ASGI's send. `file` of a zerocopysend is a descriptor, or has a fileno()."""
@@ -218,10 +219,6 @@ class PiecesCycle(SendingCycle):
 
     held = 0
     waking: asyncio.TimerHandle | None = None
-
-    def __init__(self, connection: Connection, scope: Any, *, keep_alive: bool) -> None:
-        super().__init__(connection, scope, keep_alive=keep_alive)
-        self.pieces: list[bytes | bytearray] = []
 
     def take(self, piece: bytes, *, wakes: bool = True) -> None:
         """The next bytes of the body have come; without `wakes` nobody waits for them yet."""

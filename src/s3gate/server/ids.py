@@ -13,7 +13,7 @@ __all__ = ["host_id", "new_request_id"]
 
 def new_request_id() -> str:
     """x-amz-request-id: 16 upper-case hexadecimal digits; no secret, only unlikely to be given twice."""
-    return f"{random.getrandbits(64):016X}"
+    return random.getrandbits(64).to_bytes(8).hex().upper()
 
 
 def host_id() -> str:

@@ -37,6 +37,9 @@ _HEAD_SECONDS = 30.0
 # How many downloads can wait for a disk at once.
 _DISK_THREADS = 32
 
+# Names of headers that say nothing to the connection, in lower case, by those that were sent: few, again and again.
+_others: dict[bytes, bytes] = {}
+_MOST_NAMES = 512
 _FRAMING = (b"content-length", b"transfer-encoding")
 # What is run as soon as it has come whole, in the same turn of the loop and without a task, as long as it never waits.
 # What it runs before its first wait must need no task: asyncio.timeout is for one.
@@ -155,39 +158,49 @@ class GatewayProtocol(HttpToolsProtocol):
         that nothing slips past a proxy in them, and bounded.
         """
         if self._in_head:
-            name = name.lower()
-            if name == b"content-length":
-                self._body_bytes = int(value) if value.isdigit() else None
-            elif name == b"transfer-encoding":
-                self._body_bytes = None
-            elif name == b"expect" and value.lower() == b"100-continue":
-                self.expect_100_continue = True
-            self.headers.append((name, value))
+            self.headers.append((_others.get(name) or self._looked_at(name, value), value))
             return
         self._trailer_bytes += len(name) + len(value)
         if self._trailer_bytes > MAX_HEAD:
             self._fault = S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=MAX_HEAD)
             raise self._fault
 
+    def _looked_at(self, name: bytes, value: bytes) -> bytes:
+        """The lower-case name of a header, once the connection knows what it says to it."""
+        lower = name.lower()
+        if lower == b"content-length":
+            self._body_bytes = int(value) if value.isdigit() else None
+        elif lower == b"transfer-encoding":
+            self._body_bytes = None
+        elif lower == b"expect":
+            self.expect_100_continue |= value.lower() == b"100-continue"
+        else:
+            if len(_others) >= _MOST_NAMES:
+                _others.clear()
+            _others[name] = lower
+        return lower
+
     def on_headers_complete(self) -> None:
         """The parser: the head of a request is there. What is raised here becomes `send_400_response`."""
         self._in_head = False
-        self._head_has_come()
-        self._fault = self._head_fault()
+        if self._head_timer is not None:
+            self._head_has_come()
+        version, upgrades = self.parser.get_http_version(), self.parser.should_upgrade()
+        self._fault = self._head_fault(version, upgrades)
         if self._fault is not None:
             raise self._fault
         if self.cycle_class is None:
             super().on_headers_complete()
         else:
-            self._begin_cycle(self.cycle_class)
+            self._begin_cycle(self.cycle_class, version)
         self._in_body = True
-        if self.parser.should_upgrade():
+        if upgrades:
             # No other protocol is spoken here, and the parser stops behind a request that asks for one.
             self.cycle.keep_alive = False
 
-    def _begin_cycle(self, kind: type[SendingCycle]) -> None:
+    def _begin_cycle(self, kind: type[SendingCycle], version: str) -> None:
         """A request begins, as uvicorn's own on_headers_complete has it, with fewer steps."""
-        version, method = self.parser.get_http_version(), self.parser.get_method().decode("ascii")
+        method = self.parser.get_method().decode("ascii")
         path, raw_path, query = split_target(self.url)
         self.scope = {
             "type": "http",
@@ -231,7 +244,11 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The parser: a request has come whole."""
         self._in_body = False
-        super().on_message_complete()
+        if self.cycle_class is None:
+            super().on_message_complete()
+        elif not self.cycle.response_complete:
+            self.cycle.more_body = False
+            self.cycle.message_event.set()
         if self._begun is not None:
             begun, self._begun = self._begun, None
             self._run(begun)
@@ -268,24 +285,25 @@ class GatewayProtocol(HttpToolsProtocol):
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
-        self.flow.resume_reading()
+        if self.flow.read_paused:
+            self.flow.resume_reading()
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
             idle.begin()
 
-    def _head_fault(self) -> S3Error | None:
+    def _head_fault(self, version: str, upgrades: bool) -> S3Error | None:
         """What is wrong with a head that could be parsed."""
         if self._head_bytes > MAX_HEAD:
             size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
             if size > MAX_HEAD:
                 return S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=MAX_HEAD)
-        if self.parser.get_http_version() not in ("1.0", "1.1"):
+        if version not in ("1.0", "1.1"):
             return S3Error("BadRequest")
         if b"#" in self.url:
             # It would be cut off as a fragment, and another object taken for the one that was meant.
             return S3Error("InvalidURI")
-        if self.parser.should_upgrade() and any(name in _FRAMING for name, _ in self.headers):
+        if upgrades and any(name in _FRAMING for name, _ in self.headers):
             # The parser takes the body for the other protocol: the object would be stored empty.
             return S3Error("NotImplemented", Header="Upgrade")
         return None

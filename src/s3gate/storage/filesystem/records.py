@@ -214,9 +214,9 @@ def _framed(body: bytes) -> bytes:
     return _header.pack(_VERSION, zlib.crc32(body)) + body
 
 
-def _body(data: bytes) -> memoryview:
+def _body(data: bytes) -> bytes:
     """What _framed was given; BrokenRecord for anything else."""
-    body = memoryview(data)[_HEADER:]
+    body = data[_HEADER:]
     if len(data) < _HEADER or _unpack_header(data) != (_VERSION, zlib.crc32(body)):
         raise BrokenRecord(f"{len(data)} bytes that begin with {data[:_HEADER].hex()}")
     return body
