@@ -338,11 +338,13 @@ class FilesystemBackend(UploadBackend, UsageBackend):
         self, bucket: Bucket, stage: Stage, key: str, record: ObjectRecord, condition: WriteCondition
     ) -> ObjectRecord:
         """See Backend.commit_object."""
-        own, handle = _own(stage), self._handles.get(bucket.name)
+        if not isinstance(stage, FileStage):
+            raise TypeError("a stage is committed to the backend that made it")
+        handle = self._handles.get(bucket.name)
         try:
-            if handle is None or handle is not own.home:  # else it is looked at under the lock
+            if handle is None or handle is not stage.home:  # else it is looked at under the lock
                 handle = self._handle(bucket.name)
-            return await objects.commit(handle, own, canonical(handle, key), record, condition)
+            return await objects.commit(handle, stage, canonical(handle, key), record, condition)
         except FileNotFoundError:
             if handle is not None:
                 handle.check_current()  # it was removed before that
@@ -405,9 +407,3 @@ class FilesystemBackend(UploadBackend, UsageBackend):
     @seam
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
         return await self._page(listing.list_page, bucket, query)
-
-
-def _own(stage: Stage) -> FileStage:
-    if not isinstance(stage, FileStage):
-        raise TypeError("a stage is committed to the backend that made it")
-    return stage

@@ -157,6 +157,16 @@ class XattrMetadata:
         return records.held(data, stat) or self.read_with_garbage(fd, stat, key)[0]
 
     def read_with_garbage(self, fd: int, stat: os.stat_result, key: bytes) -> tuple[ObjectRecord, list[bytes]]:
+        try:
+            record = records.held(os.getxattr(fd, ATTRIBUTE), stat)
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.EOPNOTSUPP):
+                return records.foreign(stat, key.decode()), []
+            raise
+        return self._look_closer(fd, stat, key) if record is None else (record, [])
+
+    def _look_closer(self, fd: int, stat: os.stat_result, key: bytes) -> tuple[ObjectRecord, list[bytes]]:
+        """The same for a record that does not stand whole in the attribute, no longer holds, or cannot be read."""
         stored = self._stored(fd)
         while stored is not None:
             try:
