@@ -269,28 +269,23 @@ class GatewayProtocol(HttpToolsProtocol):
             self.tasks.add(task)
 
     def on_response_complete(self) -> None:
-        """A cycle: an answer has been sent."""
-        last = not self.pipeline
+        """A cycle: an answer has been sent. Goes on as uvicorn's own does, without a timer for each request."""
+        last, closing = not self.pipeline, self.transport.is_closing()
         if self._idle is None:
             super().on_response_complete()
         else:
-            self._go_on(self._idle)
-        if self._deferred and last and not self.transport.is_closing():
+            self.server_state.total_requests += 1
+            if not closing:
+                if self.flow.read_paused:
+                    self.flow.resume_reading()
+                if last:
+                    self._idle.begin()
+                else:
+                    self._start_asgi_task(*self.pipeline.pop())
+        if self._deferred and last and not closing:
             self._deferred = False
             self._discarded = 0
             self._refuse()
-
-    def _go_on(self, idle: IdleTimer) -> None:
-        """The next request, or idleness: as uvicorn's own on_response_complete, without a timer for each request."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        if self.flow.read_paused:
-            self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        else:
-            idle.begin()
 
     def _head_fault(self, version: str, upgrades: bool) -> S3Error | None:
         """What is wrong with a head that could be parsed."""

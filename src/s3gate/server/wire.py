@@ -21,9 +21,17 @@ _V2_QUERIES = ("AWSAccessKeyId", "Signature")
 
 def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
     """The headers of an ASGI scope as `Wire` has them: lower-case names, Latin-1 values, repeated ones joined."""
+    raw: list[tuple[bytes, bytes]] = scope["headers"]
+    headers = {}
+    for name, value in raw:
+        headers[_names.get(name) or _name(name)] = value.decode("latin-1")
+    return headers if len(headers) == len(raw) else _joined(raw)
+
+
+def _joined(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = _names.get(raw_name) or _name(raw_name), raw_value.decode("latin-1")
+    for raw_name, raw_value in raw:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
 

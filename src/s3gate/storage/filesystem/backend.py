@@ -260,13 +260,15 @@ class FilesystemBackend(UploadBackend, UsageBackend):
         self._handles[name] = handle
         return handle
 
-    def _here(self, bucket: Bucket) -> BucketDirectory:
-        """The open directory of a bucket that this request has found, for a read: without another look.
+    def _source(self, bucket: Bucket, key: str) -> tuple[BucketDirectory, str]:
+        """The open directory of a bucket that this request has found, without another look, and the key to read there.
 
         A write looks again: what it put into a bucket that was removed meanwhile could come back with it.
         """
         handle = self._handles.get(bucket.name)
-        return handle if handle is not None and handle.shown is bucket else self._handle(bucket.name)
+        if handle is None or handle.shown is not bucket:
+            handle = self._handle(bucket.name)
+        return handle, canonical(handle, key) if handle.follows_links else key
 
     def _glance(self, name: str) -> BucketDirectory:
         """The open directory of a bucket that is only looked at: it is not kept, so that a walk over all buckets does
@@ -343,15 +345,15 @@ class FilesystemBackend(UploadBackend, UsageBackend):
 
     async def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:
         try:
-            handle = self._here(bucket)
-            return reading.open_reader(handle, canonical(handle, key), version_id)
+            handle, key = self._source(bucket, key)
+            return reading.open_reader(handle, key, version_id)
         except OSError as error:
             raise_translated(error)
 
     async def stat_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectRecord:
         try:
-            handle = self._here(bucket)
-            return reading.read_record(handle, canonical(handle, key), version_id)
+            handle, key = self._source(bucket, key)
+            return reading.read_record(handle, key, version_id)
         except OSError as error:
             raise_translated(error)
 
