@@ -18,7 +18,7 @@ from s3gate.operations.call import Call
 from s3gate.operations.intake import read_document
 from s3gate.operations.result import Result
 from s3gate.server.body import ClientDisconnected, Receive, RequestBody
-from s3gate.server.cycle import WHOLE, ZERO_COPY
+from s3gate.server.cycle import ZERO_COPY
 from s3gate.server.file_sender import FileEnded
 from s3gate.server.gateway import Gateway
 from s3gate.server.ids import host_id, new_request_id
@@ -62,8 +62,7 @@ class Pipeline:
         try:
             answer = await self._answer(served, body)
             served.status, served.turned_ns = answer.status, time.perf_counter_ns()
-            whole = WHOLE in scope.get("extensions", ())
-            await send_answer(answer, body=body, receive=receive, send=send, served=served, whole=whole)
+            await send_answer(answer, body=body, receive=receive, send=send, served=served)
         except ClientDisconnected:
             return
         except asyncio.CancelledError:

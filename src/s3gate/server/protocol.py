@@ -40,6 +40,7 @@ _DISK_THREADS = 32
 # Names of headers that say nothing to the connection, in lower case, by those that were sent: few, again and again.
 _others: dict[bytes, bytes] = {}
 _MOST_NAMES = 512
+_LONG_NAME = 64
 _FRAMING = (b"content-length", b"transfer-encoding")
 # What is run as soon as it has come whole, in the same turn of the loop and without a task, as long as it never waits.
 # What it runs before its first wait must need no task: asyncio.timeout is for one.
@@ -174,7 +175,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._body_bytes = None
         elif lower == b"expect":
             self.expect_100_continue |= value.lower() == b"100-continue"
-        else:
+        elif len(name) <= _LONG_NAME:
             if len(_others) >= _MOST_NAMES:
                 _others.clear()
             _others[name] = lower

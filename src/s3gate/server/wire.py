@@ -15,6 +15,7 @@ from s3gate.operations.registry import AUTH_QUERIES
 __all__ = ["from_scope", "headers_of", "with_query_headers"]
 
 _MOST_NAMES = 512
+_LONG_NAME = 64
 _names: dict[bytes, str] = {}
 _V2_QUERIES = ("AWSAccessKeyId", "Signature")
 
@@ -38,9 +39,12 @@ def _joined(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
 
 def _name(raw: bytes) -> str:
     """A header's name as text, kept for the next request that has it: clients send few names."""
+    name = raw.decode("latin-1")
+    if len(raw) > _LONG_NAME:
+        return name
     if len(_names) >= _MOST_NAMES:
         _names.clear()
-    name = _names[raw] = intern(raw.decode("latin-1"))
+    _names[raw] = name = intern(name)
     return name
 
 
