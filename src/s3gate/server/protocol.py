@@ -14,6 +14,7 @@ from s3gate.server.connections import CONNECTIONS, UNOBSERVED, ConnectionObserve
 from s3gate.server.cycle import PIECES, WHOLE, ZERO_COPY, PiecesCycle, SendingCycle, missing_parts
 from s3gate.server.eager import Waiting, go_on, start
 from s3gate.server.file_sender import STEP_BYTES, FileSender
+from s3gate.server.header_names import keep
 from s3gate.server.idle_timer import IdleTimer
 from s3gate.server.refusal import refusal
 from s3gate.server.request_target import split_target
@@ -37,10 +38,7 @@ _HEAD_SECONDS = 30.0
 # How many downloads can wait for a disk at once.
 _DISK_THREADS = 32
 
-# Names of headers that say nothing to the connection, in lower case, by those that were sent: few, again and again.
-_others: dict[bytes, bytes] = {}
-_MOST_NAMES = 512
-_LONG_NAME = 64
+_others: dict[bytes, bytes] = {}  # names of headers that say nothing to the connection, in lower case
 _FRAMING = (b"content-length", b"transfer-encoding")
 # What is run as soon as it has come whole, in the same turn of the loop and without a task, as long as it never waits.
 # What it runs before its first wait must need no task: asyncio.timeout is for one.
@@ -175,10 +173,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self._body_bytes = None
         elif lower == b"expect":
             self.expect_100_continue |= value.lower() == b"100-continue"
-        elif len(name) <= _LONG_NAME:
-            if len(_others) >= _MOST_NAMES:
-                _others.clear()
-            _others[name] = lower
+        else:
+            keep(_others, name, lower)
         return lower
 
     def on_headers_complete(self) -> None:
@@ -353,27 +349,13 @@ _METHODS = (
     "_unsupported_upgrade_warning",
     "timeout_keep_alive_handler",
 )
+# fmt: off
 _ATTRIBUTES = (
-    "url",
-    "headers",
-    "expect_100_continue",
-    "scope",
-    "scheme",
-    "cycle",
-    "transport",
-    "parser",
-    "loop",
-    "flow",
-    "pipeline",
-    "tasks",
-    "app",
-    "app_state",
-    "asgi_version",
-    "client",
-    "server",
-    "server_state",
+    "url", "headers", "expect_100_continue", "scope", "scheme", "cycle", "transport", "parser", "loop", "flow",
+    "pipeline", "tasks", "app", "app_state", "asgi_version", "client", "server", "server_state",
     "timeout_keep_alive",
 )
+# fmt: on
 
 
 def _missing() -> list[str]:

@@ -11,11 +11,10 @@ from msgspec.structs import replace
 from s3gate.core.errors import S3Error
 from s3gate.core.wire import Wire
 from s3gate.operations.registry import AUTH_QUERIES
+from s3gate.server.header_names import keep
 
 __all__ = ["from_scope", "headers_of", "with_query_headers"]
 
-_MOST_NAMES = 512
-_LONG_NAME = 64
 _names: dict[bytes, str] = {}
 _V2_QUERIES = ("AWSAccessKeyId", "Signature")
 
@@ -25,7 +24,7 @@ def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
     raw: list[tuple[bytes, bytes]] = scope["headers"]
     headers = {}
     for name, value in raw:
-        headers[_names.get(name) or _name(name)] = value.decode("latin-1")
+        headers[_names.get(name) or keep(_names, name, intern(name.decode("latin-1")))] = value.decode("latin-1")
     return headers if len(headers) == len(raw) else _joined(raw)
 
 
@@ -35,17 +34,6 @@ def _joined(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
-
-
-def _name(raw: bytes) -> str:
-    """A header's name as text, kept for the next request that has it: clients send few names."""
-    name = raw.decode("latin-1")
-    if len(raw) > _LONG_NAME:
-        return name
-    if len(_names) >= _MOST_NAMES:
-        _names.clear()
-    _names[raw] = name = intern(name)
-    return name
 
 
 def from_scope(scope: Mapping[str, Any], headers: Mapping[str, str]) -> Wire:

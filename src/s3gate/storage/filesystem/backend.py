@@ -22,7 +22,6 @@ from s3gate.storage.backend import (
     Deletion,
     ListPage,
     ListQuery,
-    ObjectReader,
     Removal,
     Stage,
     Swept,
@@ -41,7 +40,6 @@ from s3gate.storage.filesystem import (
     listing,
     lock_choice,
     objects,
-    reading,
 )
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
 from s3gate.storage.filesystem.durability import Durability, Level
@@ -54,6 +52,7 @@ from s3gate.storage.filesystem.paths import place
 from s3gate.storage.filesystem.placement import PlacementName
 from s3gate.storage.filesystem.process_locks import NoLocks
 from s3gate.storage.filesystem.pruning import Pruner
+from s3gate.storage.filesystem.read_backend import ReadBackend
 from s3gate.storage.filesystem.receiving import NOWHERE_ELSE, open_receivers
 from s3gate.storage.filesystem.sole_process import SoleProcess
 from s3gate.storage.filesystem.staging import FileStage, StageHolder
@@ -70,7 +69,7 @@ _T = TypeVar("_T")
 _Q = TypeVar("_Q")
 
 
-class FilesystemBackend(UploadBackend, UsageBackend):
+class FilesystemBackend(ReadBackend, UploadBackend, UsageBackend):
     """Implements s3gate.storage.backend.Backend; the duties of each method are described there.
 
     Args:
@@ -260,16 +259,6 @@ class FilesystemBackend(UploadBackend, UsageBackend):
         self._handles[name] = handle
         return handle
 
-    def _source(self, bucket: Bucket, key: str) -> tuple[BucketDirectory, str]:
-        """The open directory of a bucket that this request has found, without another look, and the key to read there.
-
-        A write looks again: what it put into a bucket that was removed meanwhile could come back with it.
-        """
-        handle = self._handles.get(bucket.name)
-        if handle is None or handle.shown is not bucket:
-            handle = self._handle(bucket.name)
-        return handle, canonical(handle, key) if handle.follows_links else key
-
     def _glance(self, name: str) -> BucketDirectory:
         """The open directory of a bucket that is only looked at: it is not kept, so that a walk over all buckets does
         not hold a descriptor of each of them."""
@@ -342,20 +331,6 @@ class FilesystemBackend(UploadBackend, UsageBackend):
     ) -> ObjectRecord:
         handle = self._handle(bucket.name)
         return await objects.commit(handle, _own(stage), canonical(handle, key), record, condition)
-
-    async def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:
-        try:
-            handle, key = self._source(bucket, key)
-            return reading.open_reader(handle, key, version_id)
-        except OSError as error:
-            raise_translated(error)
-
-    async def stat_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectRecord:
-        try:
-            handle, key = self._source(bucket, key)
-            return reading.read_record(handle, key, version_id)
-        except OSError as error:
-            raise_translated(error)
 
     @seam
     async def update_object(
