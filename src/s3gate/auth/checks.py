@@ -85,8 +85,12 @@ def find_credential(credentials: CredentialStore, access_key: str) -> Credential
     """The credential of an access key, else InvalidAccessKeyId; AWS answers so for an inactive key as well."""
     credential = credentials.find(access_key)
     if credential is None or not credential.enabled:
-        raise S3Error("InvalidAccessKeyId", AWSAccessKeyId=access_key)
+        raise _unknown_key(access_key)
     return credential
+
+
+def _unknown_key(access_key: str) -> S3Error:
+    return S3Error("InvalidAccessKeyId", AWSAccessKeyId=access_key)
 
 
 def check_claim(
@@ -107,7 +111,10 @@ def check_claim(
         raise _skewed(now, sent)
     if _SESSION_HEADER in headers:
         raise _invalid_token(headers[_SESSION_HEADER])
-    return find_credential(credentials, access_key)
+    credential = credentials.find(access_key)
+    if credential is None or not credential.enabled:
+        raise _unknown_key(access_key)
+    return credential
 
 
 def mismatch(access_key: str, message: bytes, provided: str, *, canonical: bytes | None = None) -> S3Error:

@@ -65,6 +65,9 @@ class ReadArgs(msgspec.Struct, frozen=True, kw_only=True):
         return {name: value for name, value in values.items() if value is not None}
 
 
+_NO_HEADERS: dict[str, str] = {}
+
+
 class _Slice(msgspec.Struct, frozen=True):
     """The bytes that are the answer. `span` is the range they are of the object, None for all of it unasked."""
 
@@ -115,8 +118,8 @@ def _slice(record: ObjectRecord, args: ReadArgs) -> _Slice:
     span = None if args.range is None else parse_range(args.range, record.size)
     if span is not None:
         # The checksum is of the whole object, and a client would compare it with the bytes it gets.
-        return _Slice(span, span.length, {}, None)
-    return _Slice(None, record.size, {}, record.checksum)
+        return _Slice(span, span.length, _NO_HEADERS, None)
+    return _Slice(None, record.size, _NO_HEADERS, record.checksum)
 
 
 def _answer(

@@ -147,12 +147,12 @@ class SendingCycle(RequestResponseCycle):
         if known is not self.default_headers:
             lines = b"".join([b"%b: %b\r\n" % header for header in self.default_headers])
             SendingCycle.default_lines = self.default_headers, lines
-        close = b"" if self.keep_alive else b"connection: close\r\n"
-        head = b"%b%b%b%b\r\n" % (STATUS_LINE[message["status"]], lines, message["head"], close)
+        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        head = STATUS_LINE[message["status"]], lines, message["head"], end
         if len(body) <= _JOINED:
-            self.transport.write(head + body)
+            self.transport.write(b"".join((*head, body)))
         else:
-            self.transport.write(head)
+            self.transport.write(b"".join(head))
             self.transport.write(body)
         message[TAKEN] = len(body)
         self.response_started = self.response_complete = True

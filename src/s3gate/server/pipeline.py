@@ -6,20 +6,19 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from s3gate.access.authorize import acting, authorize
 from s3gate.auth.authenticate import authenticate
 from s3gate.core.errors import S3Error
 from s3gate.core.names import bucket_name_fault
-from s3gate.core.values import Bucket
 from s3gate.core.wire import Wire
 from s3gate.operations.call import Call
 from s3gate.operations.intake import read_document
 from s3gate.operations.result import Result
 from s3gate.server.body import ClientDisconnected, Receive, RequestBody
-from s3gate.server.cycle import WHOLE, ZERO_COPY
+from s3gate.server.cycle import ZERO_COPY
 from s3gate.server.file_sender import FileEnded
 from s3gate.server.gateway import Gateway
 from s3gate.server.ids import host_id, new_request_id
@@ -29,7 +28,15 @@ from s3gate.telemetry.served import Served
 
 __all__ = ["Pipeline"]
 
+# "Verifying bucket ownership with bucket owner condition" of the S3 user guide.
+_OWNER_HEADER = "x-amz-expected-bucket-owner"
+
 _log = logging.getLogger(__name__)
+
+
+@lru_cache(maxsize=4096)
+def _may_be_there(bucket: str) -> bool:
+    return bucket_name_fault(bucket, relaxed=True) is None
 
 
 class Pipeline:
@@ -55,8 +62,7 @@ class Pipeline:
         try:
             answer = await self._answer(served, body)
             served.status, served.turned_ns = answer.status, time.perf_counter_ns()
-            whole = WHOLE in scope.get("extensions", ())
-            await send_answer(answer, body=body, receive=receive, send=send, served=served, whole=whole)
+            await send_answer(answer, body=body, receive=receive, send=send, served=served)
         except ClientDisconnected:
             return
         except asyncio.CancelledError:
@@ -128,7 +134,11 @@ class Pipeline:
             served.requester, served.access_key = caller.owner, caller.access_key
         bucket = None
         if op.finds_bucket:
-            bucket = await self._find_bucket(target.bucket, request.headers)
+            if not _may_be_there(target.bucket):
+                raise S3Error("InvalidBucketName", BucketName=target.bucket)
+            bucket = await gateway.storage.find_bucket(target.bucket)
+            if _OWNER_HEADER in request.headers and request.headers[_OWNER_HEADER] != bucket.owner.id:
+                raise S3Error("AccessDenied")
             served.bucket_owner = bucket.owner
         authorize(caller, action, bucket, target.key, name=target.bucket, protection=gateway.protection)
         require = partial(authorize, caller, protection=gateway.protection)
@@ -139,12 +149,3 @@ class Pipeline:
             read = partial(read_document, call)
             args = await op.binder.bind_document(target.bucket, target.key, request, read=read)
         return await op.handler(call, args)
-
-    async def _find_bucket(self, name: str, headers: Mapping[str, str]) -> Bucket:
-        if bucket_name_fault(name, relaxed=True) is not None:
-            raise S3Error("InvalidBucketName", BucketName=name)
-        bucket = await self._gateway.storage.find_bucket(name)
-        # "Verifying bucket ownership with bucket owner condition" of the S3 user guide.
-        if headers.get("x-amz-expected-bucket-owner", bucket.owner.id) != bucket.owner.id:
-            raise S3Error("AccessDenied")
-        return bucket

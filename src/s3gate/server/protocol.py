@@ -14,6 +14,7 @@ from s3gate.server.connections import CONNECTIONS, UNOBSERVED, ConnectionObserve
 from s3gate.server.cycle import PIECES, WHOLE, ZERO_COPY, PiecesCycle, SendingCycle, missing_parts
 from s3gate.server.eager import Waiting, go_on, start
 from s3gate.server.file_sender import STEP_BYTES, FileSender
+from s3gate.server.header_names import keep
 from s3gate.server.idle_timer import IdleTimer
 from s3gate.server.refusal import refusal
 from s3gate.server.request_target import split_target
@@ -37,9 +38,7 @@ _HEAD_SECONDS = 30.0
 # How many downloads can wait for a disk at once.
 _DISK_THREADS = 32
 
-# Names of headers that say nothing to the connection, in lower case, by those that were sent: few, again and again.
-_others: dict[bytes, bytes] = {}
-_MOST_NAMES = 512
+_others: dict[bytes, bytes] = {}  # names of headers that say nothing to the connection, in lower case
 _FRAMING = (b"content-length", b"transfer-encoding")
 # What is run as soon as it has come whole, in the same turn of the loop and without a task, as long as it never waits.
 # What it runs before its first wait must need no task: asyncio.timeout is for one.
@@ -175,9 +174,7 @@ class GatewayProtocol(HttpToolsProtocol):
         elif lower == b"expect":
             self.expect_100_continue |= value.lower() == b"100-continue"
         else:
-            if len(_others) >= _MOST_NAMES:
-                _others.clear()
-            _others[name] = lower
+            keep(_others, name, lower)
         return lower
 
     def on_headers_complete(self) -> None:
@@ -269,28 +266,23 @@ class GatewayProtocol(HttpToolsProtocol):
             self.tasks.add(task)
 
     def on_response_complete(self) -> None:
-        """A cycle: an answer has been sent."""
-        last = not self.pipeline
+        """A cycle: an answer has been sent. Goes on as uvicorn's own does, without a timer for each request."""
+        last, closing = not self.pipeline, self.transport.is_closing()
         if self._idle is None:
             super().on_response_complete()
         else:
-            self._go_on(self._idle)
-        if self._deferred and last and not self.transport.is_closing():
+            self.server_state.total_requests += 1
+            if not closing:
+                if self.flow.read_paused:
+                    self.flow.resume_reading()
+                if last:
+                    self._idle.begin()
+                else:
+                    self._start_asgi_task(*self.pipeline.pop())
+        if self._deferred and last and not closing:
             self._deferred = False
             self._discarded = 0
             self._refuse()
-
-    def _go_on(self, idle: IdleTimer) -> None:
-        """The next request, or idleness: as uvicorn's own on_response_complete, without a timer for each request."""
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        if self.flow.read_paused:
-            self.flow.resume_reading()
-        if self.pipeline:
-            self._start_asgi_task(*self.pipeline.pop())
-        else:
-            idle.begin()
 
     def _head_fault(self, version: str, upgrades: bool) -> S3Error | None:
         """What is wrong with a head that could be parsed."""
@@ -357,27 +349,13 @@ _METHODS = (
     "_unsupported_upgrade_warning",
     "timeout_keep_alive_handler",
 )
+# fmt: off
 _ATTRIBUTES = (
-    "url",
-    "headers",
-    "expect_100_continue",
-    "scope",
-    "scheme",
-    "cycle",
-    "transport",
-    "parser",
-    "loop",
-    "flow",
-    "pipeline",
-    "tasks",
-    "app",
-    "app_state",
-    "asgi_version",
-    "client",
-    "server",
-    "server_state",
+    "url", "headers", "expect_100_continue", "scope", "scheme", "cycle", "transport", "parser", "loop", "flow",
+    "pipeline", "tasks", "app", "app_state", "asgi_version", "client", "server", "server_state",
     "timeout_keep_alive",
 )
+# fmt: on
 
 
 def _missing() -> list[str]:

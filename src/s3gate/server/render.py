@@ -141,16 +141,15 @@ def error_answer(error: S3Error, *, resource: str, request_id: str, host_id: str
     return Answer(error.status, headers, b"" if head else document)
 
 
-async def send_answer(
-    answer: Answer, *, body: RequestBody, receive: Receive, send: Send, served: Served, whole: bool = False
-) -> None:
+async def send_answer(answer: Answer, *, body: RequestBody, receive: Receive, send: Send, served: Served) -> None:
     """Send an answer and let go of its reader, also when the client is gone or the task is cancelled.
 
-    `served` is told how much of the body was sent. `whole`: the HTTP server takes an answer that is all at hand by one
-    message.
+    `served` is told how much of the body was sent. An answer that is all at hand goes by one message where the HTTP
+    server takes it so.
     """
     closes = body.ends_connection
-    if whole and not closes and answer.reader is None and answer.rest is None:
+    at_hand = not closes and answer.reader is None and answer.rest is None
+    if at_hand and WHOLE in served.scope.get("extensions", ()):
         message: Message = {"type": WHOLE, "status": answer.status, "head": _lines(answer, served), "body": answer.body}
         await send(message)
         served.sent = message.get(TAKEN, len(answer.body))

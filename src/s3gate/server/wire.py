@@ -11,29 +11,29 @@ from msgspec.structs import replace
 from s3gate.core.errors import S3Error
 from s3gate.core.wire import Wire
 from s3gate.operations.registry import AUTH_QUERIES
+from s3gate.server.header_names import keep
 
 __all__ = ["from_scope", "headers_of", "with_query_headers"]
 
-_MOST_NAMES = 512
 _names: dict[bytes, str] = {}
 _V2_QUERIES = ("AWSAccessKeyId", "Signature")
 
 
 def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
     """The headers of an ASGI scope as `Wire` has them: lower-case names, Latin-1 values, repeated ones joined."""
+    raw: list[tuple[bytes, bytes]] = scope["headers"]
+    headers = {}
+    for name, value in raw:
+        headers[_names.get(name) or keep(_names, name, intern(name.decode("latin-1")))] = value.decode("latin-1")
+    return headers if len(headers) == len(raw) else _joined(raw)
+
+
+def _joined(raw: list[tuple[bytes, bytes]]) -> dict[str, str]:
     headers: dict[str, str] = {}
-    for raw_name, raw_value in scope["headers"]:
-        name, value = _names.get(raw_name) or _name(raw_name), raw_value.decode("latin-1")
+    for raw_name, raw_value in raw:
+        name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     return headers
-
-
-def _name(raw: bytes) -> str:
-    """A header's name as text, kept for the next request that has it: clients send few names."""
-    if len(_names) >= _MOST_NAMES:
-        _names.clear()
-    name = _names[raw] = intern(raw.decode("latin-1"))
-    return name
 
 
 def from_scope(scope: Mapping[str, Any], headers: Mapping[str, str]) -> Wire:

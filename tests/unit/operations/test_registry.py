@@ -72,6 +72,14 @@ def test_a_read_ignores_an_unknown_parameter_with_a_value_but_not_a_bare_one() -
     assert refusal("GET", Level.OBJECT, {"unheard-of": ""}).code == "NotImplemented"
 
 
+def test_what_was_decided_for_a_parameter_with_a_value_does_not_hold_for_a_bare_one() -> None:
+    for _ in range(2):
+        assert ROUTES.match("GET", Level.OBJECT, {"cache-breaker": "1"}, {"host": "h"}).name == "GetObject"
+        assert refusal("GET", Level.OBJECT, {"cache-breaker": ""}, {"host": "h"}).code == "NotImplemented"
+        assert ROUTES.match("PUT", Level.OBJECT, {}, {"host": "h"}).name == "PutObject"
+        assert ROUTES.match("PUT", Level.OBJECT, {}, {"host": "h", "x-amz-copy-source": "/b/k"}).name == "CopyObject"
+
+
 def test_a_write_with_an_unknown_amz_header_is_not_implemented_and_says_which() -> None:
     error = refusal("PUT", Level.OBJECT, {}, {"x-amz-server-side-encryption": "AES256"})
     assert error.code == "NotImplemented"

@@ -24,6 +24,14 @@ def test_repeated_headers_are_joined() -> None:
     assert headers_of(scope)["x-amz-meta-a"] == "1,2"
 
 
+def test_a_header_has_its_own_name_and_value_however_many_names_came_before() -> None:
+    many = [(b"x-%d" % number, b"%d" % number) for number in range(2000)] + [(b"x" * 100, b"long")]
+    for _ in range(2):
+        scope = scope_of("GET", "/")
+        scope["headers"] = many
+        assert headers_of(scope) == {name.decode(): value.decode() for name, value in many}
+
+
 @pytest.mark.parametrize("path", ["/b/\xe9", "/b?\xe9"])
 def test_bytes_that_are_not_ascii_are_an_invalid_uri(path: str) -> None:
     with pytest.raises(S3Error) as caught:

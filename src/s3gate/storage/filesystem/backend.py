@@ -22,7 +22,6 @@ from s3gate.storage.backend import (
     Deletion,
     ListPage,
     ListQuery,
-    ObjectReader,
     Removal,
     Stage,
     Swept,
@@ -41,7 +40,6 @@ from s3gate.storage.filesystem import (
     listing,
     lock_choice,
     objects,
-    reading,
 )
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
 from s3gate.storage.filesystem.durability import Durability, Level
@@ -54,6 +52,7 @@ from s3gate.storage.filesystem.paths import place
 from s3gate.storage.filesystem.placement import PlacementName
 from s3gate.storage.filesystem.process_locks import NoLocks
 from s3gate.storage.filesystem.pruning import Pruner
+from s3gate.storage.filesystem.read_backend import ReadBackend
 from s3gate.storage.filesystem.receiving import NOWHERE_ELSE, open_receivers
 from s3gate.storage.filesystem.sole_process import SoleProcess
 from s3gate.storage.filesystem.staging import FileStage, StageHolder
@@ -70,7 +69,7 @@ _T = TypeVar("_T")
 _Q = TypeVar("_Q")
 
 
-class FilesystemBackend(UploadBackend, UsageBackend):
+class FilesystemBackend(ReadBackend, UploadBackend, UsageBackend):
     """Implements s3gate.storage.backend.Backend; the duties of each method are described there.
 
     Args:
@@ -260,14 +259,6 @@ class FilesystemBackend(UploadBackend, UsageBackend):
         self._handles[name] = handle
         return handle
 
-    def _here(self, bucket: Bucket) -> BucketDirectory:
-        """The open directory of a bucket that this request has found, for a read: without another look.
-
-        A write looks again: what it put into a bucket that was removed meanwhile could come back with it.
-        """
-        handle = self._handles.get(bucket.name)
-        return handle if handle is not None and handle.shown is bucket else self._handle(bucket.name)
-
     def _glance(self, name: str) -> BucketDirectory:
         """The open directory of a bucket that is only looked at: it is not kept, so that a walk over all buckets does
         not hold a descriptor of each of them."""
@@ -349,20 +340,6 @@ class FilesystemBackend(UploadBackend, UsageBackend):
             if handle is not None:
                 handle.check_current()  # it was removed before that
             raise
-        except OSError as error:
-            raise_translated(error)
-
-    async def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:
-        try:
-            handle = self._here(bucket)
-            return reading.open_reader(handle, canonical(handle, key), version_id)
-        except OSError as error:
-            raise_translated(error)
-
-    async def stat_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectRecord:
-        try:
-            handle = self._here(bucket)
-            return reading.read_record(handle, canonical(handle, key), version_id)
         except OSError as error:
             raise_translated(error)
 

@@ -86,7 +86,7 @@ class BucketDirectory:
         self._staging_fd = -1
         self._metadata: MetadataStore | None = None
         self._documents: tuple[int, Mapping[str, bytes]] = 0, {}
-        self._conf = f"{self._path}/{os.fsdecode(CONF)}"
+        self._conf = os.fsencode(self._path) + b"/" + CONF
         self._conf_ino = 0
         self.shown: Bucket | None = None
 

@@ -9,7 +9,6 @@ from s3gate.core.values import Bucket, ObjectRecord
 from s3gate.storage.backend import ObjectReader
 from s3gate.storage.filesystem import reading
 from s3gate.storage.filesystem.backend import FilesystemBackend
-from s3gate.storage.filesystem.links import canonical
 from s3gate.storage.filesystem.os_errors import seam
 from s3gate.storage.filesystem.reader import FileReader
 
@@ -22,9 +21,10 @@ class ColdDiskBackend(FilesystemBackend):
     @seam
     async def open_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectReader:
         """See Backend.open_object."""
-        handle = self._here(bucket)
-        arguments = handle, canonical(handle, key), version_id
-        opening = asyncio.get_running_loop().run_in_executor(self._store.executor, reading.open_reader, *arguments)
+        source = self._source(bucket, key)
+        opening = asyncio.get_running_loop().run_in_executor(
+            self._store.executor, reading.open_reader, *source, version_id
+        )
         try:
             reader = await asyncio.shield(opening)
         except asyncio.CancelledError:
@@ -36,8 +36,7 @@ class ColdDiskBackend(FilesystemBackend):
     @seam
     async def stat_object(self, bucket: Bucket, key: str, version_id: str | None = None) -> ObjectRecord:
         """See Backend.stat_object."""
-        handle = self._here(bucket)
-        return await self._off_loop(reading.read_record, handle, canonical(handle, key), version_id)
+        return await self._off_loop(reading.read_record, *self._source(bucket, key), version_id)
 
 
 def _close(opened: asyncio.Future[FileReader]) -> None:
