@@ -322,7 +322,9 @@ class FilesystemBackend(ReadBackend, UploadBackend, UsageBackend):
         return StageHolder(self._new_stage, bucket, self._observer)
 
     def _new_stage(self, bucket: Bucket) -> FileStage:
-        handle = self._here(bucket)  # without another look: the commit looks, and tells another bucket of that name
+        handle = self._handles.get(bucket.name)
+        if handle is None or handle.shown is not bucket:  # else without another look: the commit takes one
+            handle = self._handle(bucket.name)
         return handle.upload_stage(handle.store.receivers.objects)
 
     async def commit_object(
