@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from urllib.parse import quote, unquote
@@ -56,13 +56,14 @@ class BodyOf:
 
     def __init__(self, data: bytes, batch: int = 1 << 20) -> None:
         self.data = data
-        self.batch = batch
+        self.size = batch
         self.asked = 0
+        self._starts = iter(range(0, len(data), batch))
 
-    async def batches(self) -> AsyncIterator[list[Buffer]]:
+    async def batch(self) -> list[Buffer]:
         self.asked += 1
-        for start in range(0, len(self.data), self.batch):
-            yield [self.data[start : start + self.batch]]
+        start = next(self._starts, None)
+        return [] if start is None else [self.data[start : start + self.size]]
 
 
 def call_of(

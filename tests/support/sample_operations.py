@@ -134,7 +134,7 @@ async def delete_objects(call: Call, args: WordsArgs) -> Result:
 @operation("PUT", level=Level.OBJECT)
 async def put_object(call: Call, args: PutArgs) -> Result:
     size = 0
-    async for batch in call.body.batches():
+    while batch := await call.body.batch():
         size += sum(map(len, batch))
     headers = {f"x-amz-meta-{name}": value for name, value in args.metadata.items()}
     return Result(headers={"x-test-size": str(size), "x-test-class": args.storage_class, **headers})

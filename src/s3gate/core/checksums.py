@@ -10,7 +10,7 @@ import binascii
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Protocol
 
 import msgspec
@@ -101,13 +101,13 @@ class Checksum(msgspec.Struct, frozen=True, gc=False):
 
 def _algorithms() -> Mapping[str, Algorithm]:
     return {
-        "CRC32": Algorithm("CRC32", 4, lambda: _Crc(crt.crc32, 4), crt.combine_crc32),
-        "CRC32C": Algorithm("CRC32C", 4, lambda: _Crc(crt.crc32c, 4), crt.combine_crc32c),
-        "CRC64NVME": Algorithm("CRC64NVME", 8, lambda: _Crc(crt.crc64nvme, 8), crt.combine_crc64nvme),
-        "SHA1": Algorithm("SHA1", 20, lambda: hashlib.sha1(usedforsecurity=False)),
+        "CRC32": Algorithm("CRC32", 4, partial(_Crc, crt.crc32, 4), crt.combine_crc32),
+        "CRC32C": Algorithm("CRC32C", 4, partial(_Crc, crt.crc32c, 4), crt.combine_crc32c),
+        "CRC64NVME": Algorithm("CRC64NVME", 8, partial(_Crc, crt.crc64nvme, 8), crt.combine_crc64nvme),
+        "SHA1": Algorithm("SHA1", 20, partial(hashlib.sha1, usedforsecurity=False)),
         "SHA256": Algorithm("SHA256", 32, hashlib.sha256),
         "SHA512": Algorithm("SHA512", 64, hashlib.sha512),
-        "MD5": Algorithm("MD5", 16, lambda: hashlib.md5(usedforsecurity=False)),
+        "MD5": Algorithm("MD5", 16, partial(hashlib.md5, usedforsecurity=False)),
         "XXHASH64": Algorithm("XXHASH64", 8, xxhash.xxh64),
         "XXHASH3": Algorithm("XXHASH3", 8, xxhash.xxh3_64),
         "XXHASH128": Algorithm("XXHASH128", 16, xxhash.xxh3_128),

@@ -22,6 +22,7 @@ __all__ = [
     "METADATA_PREFIX",
     "Binder",
     "Document",
+    "Group",
     "Header",
     "Query",
     "ReadDocument",
@@ -64,6 +65,14 @@ class Header:
 @dataclass(frozen=True, slots=True)
 class UserMetadata:
     """The field is a mapping of the x-amz-meta-* headers, names without that prefix. Over 2 KB: MetadataTooLarge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The field is a group of arguments that several operations share: its type is a class of such fields.
+
+    It is bound before the others. User metadata and the document are no part of a group.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +180,8 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 def user_metadata(headers: Mapping[str, str]) -> dict[str, str]:
     """The x-amz-meta-* headers by name without the prefix; MetadataTooLarge for more than 2 KB of names and values."""
     found: dict[str, str] = {}
+    if METADATA_PREFIX not in " ".join(headers):
+        return found
     size = 0
     for name, value in headers.items():
         if name.startswith(METADATA_PREFIX):
@@ -194,14 +205,17 @@ class Binder:
         self.metadata = ""
         self.document: tuple[str, Any, Document, bool] | None = None
         self._with_bucket = self._with_key = False
+        self._groups: list[tuple[str, Binder]] = []
         # (field, name on the wire, parse, required, an empty text counts as absent)
         self._query: list[tuple[str, str, Parse | None, bool, bool]] = []
         self._header: list[tuple[str, str, Parse | None, bool, bool]] = []
         hints = get_type_hints(args, include_extras=True)
         for name, parameter in inspect.signature(args).parameters.items():
             self._add(name, hints[name], parameter.default is parameter.empty)
-        self.queries = frozenset(spec[1] for spec in self._query)
-        self.headers = frozenset(spec[1] for spec in self._header)
+        self._own_headers = frozenset(spec[1] for spec in self._header)
+        self.headers: frozenset[str] = self._own_headers.union(*(group.headers for _, group in self._groups))
+        queries = frozenset(spec[1] for spec in self._query)
+        self.queries: frozenset[str] = queries.union(*(group.queries for _, group in self._groups))
         self._needs_query = any(required for *_, required, _ in self._query)
         self._needs_header = any(required for *_, required, _ in self._header)
 
@@ -223,6 +237,11 @@ class Binder:
                 specs.append((name, source.name, parse, required, blank))
             elif isinstance(source, UserMetadata):
                 self.metadata = name
+            elif isinstance(source, Group):
+                group = Binder(inner)
+                if group.metadata or group.document is not None:
+                    raise TypeError(f"{self.args.__name__}.{name}: metadata and document are fields of the whole")
+                self._groups.append((name, group))
             elif isinstance(source, Document):
                 self.document = (name, _plain(inner), source, required)
             else:
@@ -252,9 +271,11 @@ class Binder:
             values["bucket"] = bucket
         if self._with_key:
             values["key"] = key
+        for field, group in self._groups:
+            values[field] = group.bind(bucket, key, wire)
         if wire.query or self._needs_query:
             self._bind_query(values, wire.query)
-        if self._needs_header or not self.headers.isdisjoint(wire.headers):
+        if self._needs_header or not self._own_headers.isdisjoint(wire.headers):
             self._bind_headers(values, wire.headers)
         if self.metadata:
             values[self.metadata] = user_metadata(wire.headers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,8 +22,8 @@ __all__ = ["Body", "Call", "Require", "Rules"]
 class Body(Protocol):
     """The bytes of the request body as they come from the client, still encoded."""
 
-    def batches(self) -> AsyncIterator[list[Buffer]]:
-        """The body in batches of about a mebibyte, each a list of pieces as they arrived; can be run through once."""
+    async def batch(self) -> list[Buffer]:
+        """The next batch of about a mebibyte, a list of pieces as they arrived; an empty one at the end."""
 
 
 class Require(Protocol):
@@ -64,7 +63,9 @@ class Call(msgspec.Struct, frozen=True):
     @property
     def etag_kind(self) -> EtagKind:
         """What the ETags of objects written here are made of: as the bucket says, else as the gateway is set."""
-        return self.own_etag_kind or self.rules.checksum_type
+        bucket = self.bucket
+        own = None if bucket is None or CHECKSUM_TYPE not in bucket.documents else self.own_etag_kind
+        return own or self.rules.checksum_type
 
     @property
     def own_etag_kind(self) -> EtagKind | None:

@@ -55,9 +55,9 @@ def copy_source(text: str) -> CopySource:
     return CopySource(bucket, key, version_id(version) if mark else None)
 
 
-@dataclass(frozen=True, kw_only=True)  # not slotted: a second slotted base would not go into one class with it
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CopySourceHeaders:
-    """The source and its conditions: arguments to inherit."""
+    """The source and its conditions: a group of arguments."""
 
     source: Annotated[CopySource, Header("x-amz-copy-source", parse=copy_source)]
     source_owner: Annotated[str | None, Header("x-amz-source-expected-bucket-owner")] = None

@@ -9,13 +9,13 @@ from msgspec.structs import replace
 
 from s3gate.core.checksums import ALGORITHMS, DEFAULT_ALGORITHM, FULL_OBJECT, Algorithm, Checksum, find_algorithm
 from s3gate.core.clock import now_ns
-from s3gate.core.conditions import WriteCondition
+from s3gate.core.conditions import NO_CONDITION, WriteCondition
 from s3gate.core.errors import S3Error
 from s3gate.core.etags import etag_kind_of
 from s3gate.core.names import check_key, part_number
 from s3gate.core.ranges import parse_copy_range
 from s3gate.core.values import STANDARD, ObjectRecord, Part
-from s3gate.operations.binding import Header, Query
+from s3gate.operations.binding import Group, Header, Query
 from s3gate.operations.call import Call
 from s3gate.operations.copy_source import CopySourceHeaders, OpenSource, check_copy_size, open_source
 from s3gate.operations.digests import Digests
@@ -45,12 +45,12 @@ _METADATA_DIRECTIVE = _directive("x-amz-metadata-directive", "Unknown metadata d
 _TAGGING_DIRECTIVE = _directive("x-amz-tagging-directive", "Unknown tagging directive.")
 
 
-@dataclass(frozen=True, kw_only=True)
-class CopyObjectArgs(ObjectHeaders, CopySourceHeaders):
+class CopyObjectArgs(ObjectHeaders, frozen=True, kw_only=True):
     """What CopyObject is asked. What it says of the object counts only where the metadata is replaced."""
 
     bucket: str
     key: str
+    origin: Annotated[CopySourceHeaders, Group()]
     replace_metadata: Annotated[bool, _METADATA_DIRECTIVE] = False
     replace_tags: Annotated[bool, _TAGGING_DIRECTIVE] = False
     checksum_algorithm: Annotated[Algorithm | None, Header("x-amz-checksum-algorithm", parse=find_algorithm)] = None
@@ -65,7 +65,7 @@ class CopyObjectArgs(ObjectHeaders, CopySourceHeaders):
     @property
     def is_onto_itself(self) -> bool:
         """Whether source and target are one object."""
-        return (self.source.bucket, self.source.key) == (self.bucket, self.key)
+        return (self.origin.source.bucket, self.origin.source.key) == (self.bucket, self.key)
 
 
 def _copied(call: Call, args: CopyObjectArgs, source: ObjectRecord) -> ObjectRecord:
@@ -153,7 +153,7 @@ async def _rewrite(call: Call, args: CopyObjectArgs, source: ObjectReader) -> Ob
     checksum = await _other_checksum(args, source)
 
     def change(current: ObjectRecord) -> ObjectRecord:
-        args.source_condition.check_copy(current)
+        args.origin.source_condition.check_copy(current)
         args.condition.check(current)
         if checksum is not None and (current.etag, current.sequence) != (seen.etag, seen.sequence):
             raise S3Error("OperationAborted")
@@ -168,8 +168,8 @@ def _require_tagging(call: Call, args: CopyObjectArgs, source: OpenSource) -> No
     if args.replace_tags:
         args.require_tagging(call, args.key)
     elif source.record.tags:
-        action = "s3:GetObjectTagging" if args.source.version_id is None else "s3:GetObjectVersionTagging"
-        call.require(action, source.bucket, args.source.key)
+        action = "s3:GetObjectTagging" if args.origin.source.version_id is None else "s3:GetObjectVersionTagging"
+        call.require(action, source.bucket, args.origin.source.key)
         call.require("s3:PutObjectTagging", call.here, args.key)
 
 
@@ -182,7 +182,7 @@ async def _make(call: Call, args: CopyObjectArgs, source: OpenSource) -> ObjectR
     if not args.is_onto_itself:
         return await _copy(call, args, source.reader)
     versioned = bool(call.here.versioning)
-    if not (versioned and args.source.version_id):
+    if not (versioned and args.origin.source.version_id):
         _check_changes(args, source.record)
     return await (_copy if versioned else _rewrite)(call, args, source.reader)
 
@@ -191,8 +191,9 @@ async def _make(call: Call, args: CopyObjectArgs, source: OpenSource) -> ObjectR
 async def copy_object(call: Call, args: CopyObjectArgs) -> Result:
     """Make a copy of an object or of one version of it (CopyObject)."""
     check_key(args.key)
-    await check_early(call, args.key, args.condition)
-    async with open_source(call, args) as source:
+    if args.condition != NO_CONDITION:
+        await check_early(call, args.key, args.condition)
+    async with open_source(call, args.origin) as source:
         check_copy_size(source.record.size)
         _require_tagging(call, args, source)
         stored = await _make(call, args, source)
@@ -200,12 +201,13 @@ async def copy_object(call: Call, args: CopyObjectArgs) -> Result:
     return Result(headers=headers, document=copy_object_result(stored))
 
 
-@dataclass(frozen=True, kw_only=True)
-class UploadPartCopyArgs(CopySourceHeaders):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadPartCopyArgs:
     """What UploadPartCopy is asked."""
 
     bucket: str
     key: str
+    origin: Annotated[CopySourceHeaders, Group()]
     part_number: Annotated[int, Query("partNumber", parse=part_number)]
     upload_id: Annotated[str, Query("uploadId")]
     source_range: Annotated[str | None, Header("x-amz-copy-source-range")] = None
@@ -216,7 +218,7 @@ async def upload_part_copy(call: Call, args: UploadPartCopyArgs) -> Result:
     """Make a part of an upload from bytes of an object (UploadPartCopy); they are read, for a part has an MD5."""
     upload = await call.storage.find_upload(call.here, args.key, args.upload_id)
     algorithm = ALGORITHMS[upload.checksum_algorithm]
-    async with open_source(call, args) as source:
+    async with open_source(call, args.origin) as source:
         start, length = 0, source.record.size
         if args.source_range is not None:
             span = parse_copy_range(args.source_range, length)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import base64
+from binascii import b2a_base64
 from collections.abc import Iterable
 
 from s3gate.core.checksums import Algorithm, Buffer, Checksum, Digest
@@ -26,19 +26,31 @@ class Digests:
 
     __slots__ = ("_kind", "_quick", "_random", "_running", "_slow", "size")
 
-    def __init__(self, algorithms: Iterable[Algorithm], *, etag: EtagKind | None = "md5", md5: bool = False) -> None:
-        """Checksums by `algorithms`; an ETag of the kind `etag`, None for none; the MD5, whatever the ETag is."""
+    def __init__(
+        self, algorithms: Iterable[Algorithm | None], *, etag: EtagKind | None = "md5", md5: bool = False
+    ) -> None:
+        """Checksums by `algorithms`, each of them once; an ETag of the kind `etag`, None for none; the MD5, whatever
+        the ETag is."""
         self.size = 0
         self._kind = etag
         self._random = random_etag() if etag == "none" else ""
-        self._running: dict[str, Digest] = {algorithm.name: algorithm.new() for algorithm in algorithms}
-        if (md5 or etag == "md5") and _MD5 not in self._running:
-            self._running[_MD5] = new_digest("md5")
+        running: dict[str, Digest] = {}
+        for algorithm in algorithms:
+            if algorithm is not None and algorithm.name not in running:
+                running[algorithm.name] = algorithm.new()
+        if (md5 or etag == "md5") and _MD5 not in running:
+            running[_MD5] = new_digest("md5")
         if etag == "xxhash":
-            self._running[_ETAG] = new_digest(etag)
-        slowest = next((name for name in _SLOW if name in self._running), None)
-        self._slow = None if slowest is None else self._running[slowest]
-        self._quick = [digest for name, digest in self._running.items() if name != slowest]
+            running[_ETAG] = new_digest(etag)
+        self._running = running
+        self._slow: Digest | None = None
+        quick = running
+        for name in _SLOW:
+            if name in running:
+                quick = running.copy()
+                self._slow = quick.pop(name)
+                break
+        self._quick = quick.values()
 
     def __call__(self, pieces: list[Buffer]) -> list[Buffer]:
         """Take the next bytes."""
@@ -80,5 +92,5 @@ class Digests:
 
     def checksum(self, algorithm: Algorithm) -> Checksum:
         """The checksum of all bytes by an algorithm that was asked for."""
-        value = base64.b64encode(self._running[algorithm.name].digest()).decode()
+        value = b2a_base64(self._running[algorithm.name].digest(), newline=False).decode()
         return Checksum(algorithm.name, value)

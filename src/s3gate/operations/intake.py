@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from hmac import compare_digest
 
 from s3gate.auth.payload import Payload
@@ -39,7 +39,7 @@ class Intake:
     the store runs it where it writes, one call at a time. `quick` and `beside` do the same between them.
     """
 
-    __slots__ = ("_declared", "_decoder", "_digests", "_expected", "_limit", "_too_large", "algorithm")
+    __slots__ = ("_declared", "_decoder", "_digests", "_limit", "_too_large", "algorithm", "expected")
 
     def __init__(
         self,
@@ -52,16 +52,15 @@ class Intake:
         too_large: Callable[[int, int], S3Error] = _entity_too_large,
     ) -> None:
         """`stored` is the checksum to keep whatever the client declared, None for none but that; `etag` its kind."""
-        self._expected = payload.decoded_length
-        if self._expected is not None and self._expected > limit:
-            raise too_large(self._expected, limit)
+        self.expected = payload.decoded_length
+        if self.expected is not None and self.expected > limit:
+            raise too_large(self.expected, limit)
         self._limit = limit
         self._too_large = too_large
         self._declared = declared
         self._decoder = payload.new_decoder()
         self.algorithm = stored
-        wanted: Iterable[Algorithm] = {item.name: item for item in (declared.algorithm, stored) if item}.values()
-        self._digests = Digests(wanted, etag=etag, md5=declared.content_md5 is not None)
+        self._digests = Digests((declared.algorithm, stored), etag=etag, md5=declared.content_md5 is not None)
 
     def __call__(self, pieces: list[Buffer]) -> list[Buffer]:
         """Decode the next pieces of the body; raises S3Error at the first byte that is wrong or too many."""
@@ -77,7 +76,7 @@ class Intake:
         size = self._digests.size + sum(map(len, decoded))
         if size > self._limit:
             raise self._too_large(size, self._limit)
-        if self._expected is not None and size > self._expected:
+        if self.expected is not None and size > self.expected:
             raise self._incomplete(size)
         self._digests.quick(decoded)
         return decoded
@@ -90,18 +89,19 @@ class Intake:
     def verify(self) -> None:
         """The body has ended: raise S3Error unless it is whole and is what the request declared."""
         trailers = self._decoder.finish()
-        if self._expected is not None and self._digests.size != self._expected:
+        if self.expected is not None and self._digests.size != self.expected:
             raise self._incomplete(self._digests.size)
-        self._verify_md5()
-        if self._declared.algorithm is not None:
-            self._verify_checksum(self._declared.algorithm, trailers)
+        declared = self._declared
+        if declared.content_md5 is not None:
+            self._verify_md5(declared.content_md5)
+        if declared.algorithm is not None:
+            self._verify_checksum(declared.algorithm, trailers)
 
     def _incomplete(self, size: int) -> S3Error:
-        return S3Error("IncompleteBody", NumberBytesExpected=self._expected, NumberBytesProvided=size)
+        return S3Error("IncompleteBody", NumberBytesExpected=self.expected, NumberBytesProvided=size)
 
-    def _verify_md5(self) -> None:
-        declared = self._declared.content_md5
-        if declared is not None and not compare_digest(declared, self._digests.md5):
+    def _verify_md5(self, declared: bytes) -> None:
+        if not compare_digest(declared, self._digests.md5):
             raise S3Error(
                 "BadDigest",
                 ExpectedDigest=base64.b64encode(declared).decode(),
@@ -119,11 +119,6 @@ class Intake:
         # Compared as bytes: base64 may write the same digest in more than one way.
         if not compare_digest(base64.b64decode(value), base64.b64decode(computed.value)):
             raise S3Error("BadDigest", f"The {algorithm.name} you specified did not match the calculated checksum.")
-
-    @property
-    def expected(self) -> int | None:
-        """How many bytes there will be, decoded; None where the client has not said."""
-        return self._expected
 
     @property
     def named(self) -> Algorithm | None:
@@ -152,12 +147,6 @@ class Intake:
         return None if self.algorithm is None else self._digests.checksum(self.algorithm)
 
 
-def _check_length(call: Call) -> None:
-    """Raise MissingContentLength for an upload whose end nobody could tell."""
-    if call.payload.decoded_length is None and "transfer-encoding" not in call.wire.headers:
-        raise S3Error("MissingContentLength")
-
-
 def object_intake(call: Call, *, stored: Algorithm | None = None, kind: str = FULL_OBJECT) -> Intake:
     """The intake of PutObject and UploadPart; all that their headers say is checked here.
 
@@ -167,9 +156,11 @@ def object_intake(call: Call, *, stored: Algorithm | None = None, kind: str = FU
     declared = Declared.of(call.wire, call.payload.trailers)
     if declared.kind not in (None, kind):
         raise S3Error("InvalidRequest", "Value for x-amz-checksum-type header is invalid.")
-    _check_length(call)
+    payload = call.payload
+    if payload.decoded_length is None and "transfer-encoding" not in call.wire.headers:
+        raise S3Error("MissingContentLength")  # nobody could tell where it ends
     kept = stored or declared.algorithm or declared.wanted or ALGORITHMS[DEFAULT_ALGORITHM]
-    return Intake(call.payload, declared, stored=kept, etag=call.etag_kind, limit=MAX_PUT_BYTES)
+    return Intake(payload, declared, stored=kept, etag=call.etag_kind, limit=MAX_PUT_BYTES)
 
 
 async def receive(call: Call, stage: Stage, intake: Intake) -> None:
@@ -177,7 +168,7 @@ async def receive(call: Call, stage: Stage, intake: Intake) -> None:
     if call.rules.overlap_uploads and (intake.expected is None or intake.expected >= _LARGE_BATCH):
         await _receive_overlapping(call, stage, intake)
     else:
-        async for batch in call.body.batches():
+        while batch := await call.body.batch():
             await stage.write(batch, intake)
     intake.verify()
 
@@ -185,7 +176,7 @@ async def receive(call: Call, stage: Stage, intake: Intake) -> None:
 async def _receive_overlapping(call: Call, stage: Stage, intake: Intake) -> None:
     """Go on receiving while what has come is decoded, written and hashed."""
     async with Overlap(call.rules.batches_ahead) as overlap:
-        async for batch in call.body.batches():
+        while batch := await call.body.batch():
             if overlap.is_idle and sum(map(len, batch)) < _LARGE_BATCH:
                 await stage.write(batch, intake)
             else:
@@ -200,7 +191,7 @@ async def read_document(call: Call, limit: int, *, checksums: bool = True) -> by
     declared = Declared.of(call.wire, call.payload.trailers, headers_of_body=checksums)
     intake = Intake(call.payload, declared, stored=None, etag=None, limit=limit, too_large=_message_too_long)
     parts: list[Buffer] = []
-    async for batch in call.body.batches():
+    while batch := await call.body.batch():
         parts += intake(batch)
     intake.verify()
     return b"".join(parts)

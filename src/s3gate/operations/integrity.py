@@ -25,6 +25,9 @@ _TYPE = "x-amz-checksum-type"
 UPLOAD_HEADERS = (*CHECKSUM_HEADERS, _ALGORITHM, _TYPE)
 _BY_HEADER = {algorithm.header: algorithm for algorithm in ALGORITHMS.values()}
 _SDK_ALGORITHM = "x-amz-sdk-checksum-algorithm"
+_CONTENT_MD5 = "content-md5"
+# The headers that say anything here; most requests have none of them.
+_DECLARING = frozenset({_CONTENT_MD5, _SDK_ALGORITHM, *UPLOAD_HEADERS})
 
 
 def check_value(algorithm: Algorithm, value: str) -> None:
@@ -48,8 +51,6 @@ def _sent_headers(wire: Wire) -> Mapping[str, str]:
 
     An SDK that presigns an upload has no body yet and puts the checksum of nothing into the URL; S3 ignores it there.
     """
-    if not wire.query:
-        return wire.headers
     hoisted = {
         name.lower(): value
         for name, value in wire.query.items()
@@ -68,7 +69,7 @@ def checksum_values(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _content_md5(headers: Mapping[str, str]) -> bytes | None:
-    text = headers.get("content-md5")
+    text = headers.get(_CONTENT_MD5)
     if text is None:
         return None
     try:
@@ -129,7 +130,9 @@ class Declared(msgspec.Struct, frozen=True):
 
         `headers_of_body` is false where the x-amz-checksum-* headers speak of something else than the body.
         """
-        headers = _sent_headers(wire)
+        headers = _sent_headers(wire) if wire.query else wire.headers
+        if not trailers and _DECLARING.isdisjoint(headers):
+            return _NOTHING
         md5 = _content_md5(headers)
         values = checksum_values(headers) if headers_of_body else {}
         trailing = _trailing(trailers)
@@ -143,3 +146,6 @@ class Declared(msgspec.Struct, frozen=True):
         if not headers_of_body:
             return cls(md5, algorithm, value)
         return cls(md5, algorithm, value, _wanted(headers, algorithm), headers.get(_TYPE))
+
+
+_NOTHING = Declared()

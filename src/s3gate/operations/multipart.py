@@ -61,8 +61,7 @@ def _metadata_directive(text: str) -> str:
     return text
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateMultipartUploadArgs(ObjectHeaders):
+class CreateMultipartUploadArgs(ObjectHeaders, frozen=True, kw_only=True):
     """What CreateMultipartUpload is asked."""
 
     bucket: str

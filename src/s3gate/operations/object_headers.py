@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated
+
+import msgspec
 
 from s3gate.core.checksums import ALGORITHMS, Checksum
 from s3gate.core.clock import http_date
@@ -17,7 +18,6 @@ from s3gate.operations.tag_sets import tagging_header
 __all__ = [
     "DEFAULT_CONTENT_TYPE",
     "STORAGE_CLASSES",
-    "STORED_HEADERS",
     "ObjectHeaders",
     "canned_acl",
     "checksum_headers",
@@ -29,14 +29,6 @@ __all__ = [
 
 # What S3 says of an object whose client named no type.
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
-STORED_HEADERS = (
-    "content-type",
-    "cache-control",
-    "content-disposition",
-    "content-encoding",
-    "content-language",
-    "expires",
-)
 # Those whose objects can be read at once. GLACIER and DEEP_ARCHIVE promise that an object must be restored before it is
 # read, and clients act on that; EXPRESS_ONEZONE, OUTPOSTS, SNOW and FSX_* belong to other kinds of buckets.
 STORAGE_CLASSES = frozenset(
@@ -80,8 +72,7 @@ def _content_encoding(text: str) -> str:
     return ", ".join(token for token in tokens if token and token.lower() != "aws-chunked")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ObjectHeaders:
+class ObjectHeaders(msgspec.Struct, frozen=True, kw_only=True):
     """What PutObject, CopyObject and CreateMultipartUpload say of the object to be: arguments to inherit."""
 
     content_type: Annotated[str | None, Header("content-type")] = None
@@ -92,34 +83,39 @@ class ObjectHeaders:
     expires: Annotated[str | None, Header("expires")] = None
     storage_class: Annotated[str | None, Header("x-amz-storage-class", parse=storage_class)] = None
     acl: Annotated[str | None, Header("x-amz-acl", parse=canned_acl)] = None
-    tags: Annotated[Mapping[str, str], Header("x-amz-tagging", parse=tagging_header)] = field(default_factory=dict)
-    metadata: Annotated[Mapping[str, str], UserMetadata()] = field(default_factory=dict)
+    tags: Annotated[Mapping[str, str], Header("x-amz-tagging", parse=tagging_header)] = {}
+    metadata: Annotated[Mapping[str, str], UserMetadata()] = {}
 
-    @property
-    def stored_headers(self) -> dict[str, str]:
+    def _stored(self) -> dict[str, str]:
         """The headers to keep; an empty one is as good as none."""
-        values = (
-            self.content_type,
-            self.cache_control,
-            self.content_disposition,
-            self.content_encoding,
-            self.content_language,
-            self.expires,
-        )
-        return {name: value for name, value in zip(STORED_HEADERS, values, strict=True) if value}
+        found = {}
+        if self.content_type:
+            found["content-type"] = self.content_type
+        if self.cache_control:
+            found["cache-control"] = self.cache_control
+        if self.content_disposition:
+            found["content-disposition"] = self.content_disposition
+        if self.content_encoding:
+            found["content-encoding"] = self.content_encoding
+        if self.content_language:
+            found["content-language"] = self.content_language
+        if self.expires:
+            found["expires"] = self.expires
+        return found
 
-    def template(self, call: Call) -> ObjectRecord:
-        """The record of the object to be, but for what only its bytes tell. The caller owns it.
+    def template(self, call: Call, *, etag: str = "", size: int = 0, checksum: Checksum | None = None) -> ObjectRecord:
+        """The record of the object to be; what only its bytes tell is given, or comes later. The caller owns it.
 
         An owner is only noted where it is not the bucket's.
         """
         owner = call.caller.owner
         return ObjectRecord(
-            etag="",
-            size=0,
+            etag,
+            size,
             modified_ns=0,
-            headers=self.stored_headers,
-            user_metadata=dict(self.metadata),
+            headers=self._stored(),
+            user_metadata=self.metadata,
+            checksum=checksum,
             storage_class=self.storage_class or STANDARD,
             owner=None if owner == call.here.owner else owner,
             tags=self.tags,

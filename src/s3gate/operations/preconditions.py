@@ -21,9 +21,8 @@ async def current_record(call: Call, key: str) -> ObjectRecord | None:
 
 
 async def check_early(call: Call, key: str, condition: WriteCondition) -> None:
-    """Refuse a write whose condition does not hold now, before its body is sent.
+    """Refuse a write whose condition does not hold now, before its body is sent; not asked for NO_CONDITION.
 
     The decision that counts is the store's, under the lock of the key.
     """
-    if condition.if_match is not None or condition.if_none_match is not None:
-        condition.check(await current_record(call, key))
+    condition.check(await current_record(call, key))

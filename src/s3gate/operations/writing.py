@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Annotated
 
-from msgspec.structs import replace
-
-from s3gate.core.conditions import WriteCondition
+from s3gate.core.conditions import NO_CONDITION, WriteCondition
 from s3gate.core.names import check_key
 from s3gate.operations.binding import Header
 from s3gate.operations.call import Call
@@ -22,8 +19,7 @@ from s3gate.operations.version_ids import written_version
 __all__ = ["PutObjectArgs", "put_object"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutObjectArgs(ObjectHeaders):
+class PutObjectArgs(ObjectHeaders, frozen=True, kw_only=True):
     """What PutObject is asked, beside its body."""
 
     bucket: str
@@ -31,23 +27,19 @@ class PutObjectArgs(ObjectHeaders):
     if_match: Annotated[str | None, Header("if-match")] = None
     if_none_match: Annotated[str | None, Header("if-none-match")] = None
 
-    @property
-    def condition(self) -> WriteCondition:
-        """The conditions of the request."""
-        return WriteCondition(self.if_match, self.if_none_match)
-
 
 @operation("PUT", level=Level.OBJECT, reads=UPLOAD_HEADERS)
 async def put_object(call: Call, args: PutObjectArgs) -> Result:
     """Store the body as an object (PutObject): staged, verified, and only then made the object at its key."""
     check_key(args.key)
     args.require_tagging(call, args.key)
-    template = args.template(call)
     intake = object_intake(call)
-    await check_early(call, args.key, args.condition)
-    async with call.storage.stage(call.here) as stage:
+    bucket, condition = call.here, WriteCondition(args.if_match, args.if_none_match)
+    if condition != NO_CONDITION:
+        await check_early(call, args.key, condition)
+    async with call.storage.stage(bucket) as stage:
         await receive(call, stage, intake)
-        record = replace(template, etag=intake.etag, size=intake.size, checksum=intake.checksum)
-        stored = await call.storage.commit_object(call.here, stage, args.key, record, args.condition)
+        record = args.template(call, etag=intake.etag, size=intake.size, checksum=intake.checksum)
+        stored = await call.storage.commit_object(bucket, stage, args.key, record, condition)
     headers = {"etag": quoted(stored.etag)} | checksum_headers(stored.checksum) | written_version(stored)
     return Result(headers=headers)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, MutableMapping
-from typing import Any, Self
+from collections.abc import Callable, Coroutine, Mapping, MutableMapping
+from typing import Any
 
 from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
@@ -58,38 +58,36 @@ class RequestBody:
         nothing = self._length == 0 and not self._expects
         self._ended = nothing or (self._length is None and "transfer-encoding" not in headers)
 
-    def batches(self) -> AsyncIterator[list[Buffer]]:
-        """The body in batches of about `batch_bytes`, each a list of pieces as they arrived; can be run through once.
+    async def batch(self) -> list[Buffer]:
+        """The next about `batch_bytes` as a list of pieces as they arrived; an empty one at the end of the body.
 
         A batch is smaller where the client is slow: what it sent does not stay in the memory of this process.
         """
-        return self
+        if self._ended:
+            return []
+        try:
+            pieces = await self._next(_STALL_SECONDS)
+        except TimeoutError:
+            raise S3Error("RequestTimeout") from None
+        return pieces if self._ended else await self._fill(pieces)
 
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> list[Buffer]:
-        # Not a generator: the event loop keeps account of those, which costs more than all else for a small body.
-        pieces: list[Buffer] = []
-        size = 0
+    async def _fill(self, pieces: list[Buffer]) -> list[Buffer]:
+        """The batch that begins with these pieces, and does not end the body yet."""
         now = asyncio.get_running_loop().time
-        due = 0.0
-        while not self._ended:
+        size = sum(map(len, pieces))
+        due = now() + _SLOW_SECONDS
+        while not self._ended and size < self._batch_bytes and not (pieces and now() >= due):
             try:
                 more = await self._next(due - now() if pieces else _STALL_SECONDS)
             except TimeoutError:
                 if not pieces:
                     raise S3Error("RequestTimeout") from None
-                more = []
+                break
             if more and not pieces:
                 due = now() + _SLOW_SECONDS
             pieces += more
             size += sum(map(len, more))
-            if size >= self._batch_bytes or (pieces and now() >= due):
-                return pieces
-        if pieces:
-            return pieces
-        raise StopAsyncIteration
+        return pieces
 
     async def _next(self, patience: float) -> list[Buffer]:
         """The next pieces; TimeoutError when none come for so many seconds."""

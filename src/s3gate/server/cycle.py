@@ -244,7 +244,7 @@ class PiecesCycle(SendingCycle):
         if self.waiting_for_100_continue and not self.transport.is_closing():
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
             self.waiting_for_100_continue = False
-        if not (self.disconnected or self.response_complete):
+        if not (self.disconnected or self.response_complete or self.message_event.is_set()):
             if self.held <= HIGH_WATER:
                 self.flow.resume_reading()
             await self.message_event.wait()

@@ -17,6 +17,7 @@ from s3gate.core.wire import Wire
 from s3gate.operations.binding import (
     Binder,
     Document,
+    Group,
     Header,
     Query,
     UserMetadata,
@@ -51,6 +52,24 @@ class DocumentArgs:
 class OptionalDocumentArgs:
     bucket: str
     words: Annotated[Words | None, Document(empty="MalformedXML", checksums=False)] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    source: Annotated[str, Header("x-amz-copy-source")]
+    version: Annotated[str | None, Query("versionId")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupArgs:
+    key: str
+    origin: Annotated[Origin, Group()]
+    content_type: Annotated[str | None, Header("content-type")] = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataGroupArgs:
+    group: Annotated[Args, Group()]
 
 
 GOOD_QUERY = "uploadId=u&partNumber=3"
@@ -181,6 +200,26 @@ def test_a_type_that_text_cannot_become_needs_a_parse_function() -> None:
     Odd.__annotations__["thing"] = Annotated[bytes, Query("thing")]
     with pytest.raises(TypeError, match="parse"):
         Binder(Odd)
+
+
+def test_a_group_of_arguments_is_bound_from_the_same_request() -> None:
+    headers = {"x-amz-copy-source": "/b/k", "content-type": "text/plain"}
+    bound = Binder(GroupArgs).bind("b", "k", Wire("PUT", "/b/k", "versionId=v", headers))
+    assert bound == GroupArgs("k", Origin("/b/k", "v"), "text/plain")
+
+
+def test_the_names_that_a_group_takes_are_known_and_what_it_requires_is_required() -> None:
+    binder = Binder(GroupArgs)
+    assert binder.headers == {"x-amz-copy-source", "content-type"}
+    assert binder.queries == {"versionId"}
+    with pytest.raises(S3Error) as caught:
+        binder.bind("b", "k", Wire("PUT", "/b/k", "", {"content-type": "text/plain"}))
+    assert caught.value.code == "InvalidRequest"
+
+
+def test_user_metadata_in_a_group_is_an_error_of_the_programmer() -> None:
+    with pytest.raises(TypeError, match="group"):
+        Binder(MetadataGroupArgs)
 
 
 @given(st.binary())

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import hashlib
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 
 import pytest
@@ -138,10 +138,11 @@ def test_a_large_body_is_received_while_it_is_stored_and_comes_out_in_order(ahea
     most = 0
 
     class Body:
-        async def batches(self) -> AsyncIterator[list[Buffer]]:
-            for batch in batches:
-                await asyncio.sleep(0.001)
-                yield list(batch)
+        coming = iter(batches)
+
+        async def batch(self) -> list[Buffer]:
+            await asyncio.sleep(0.001)
+            return list(next(self.coming, []))
 
     class Stage:
         size = 0
@@ -177,10 +178,13 @@ def test_a_large_body_is_received_while_it_is_stored_and_comes_out_in_order(ahea
 @pytest.mark.parametrize("overlap", [False, True])
 def test_a_batch_that_is_refused_ends_the_intake_though_the_client_sends_no_more(overlap: bool) -> None:
     class Body:
-        async def batches(self) -> AsyncIterator[list[Buffer]]:
-            yield [b"x" * MIB]
-            yield [b"x" * MIB]
-            await asyncio.Event().wait()
+        asked = 0
+
+        async def batch(self) -> list[Buffer]:
+            self.asked += 1
+            if self.asked > 2:
+                await asyncio.Event().wait()
+            return [b"x" * MIB]
 
     payload = Payload(partial(PlainDecoder, MIB, ""), MIB)
     rules = Rules(overlap_uploads=overlap)

@@ -39,12 +39,12 @@ class _JointStage(FileStage):
     lends_name = False
 
     def __init__(self, directory: int, fd: int, executor: Executor, size: int, *, home: BucketDirectory) -> None:
-        super().__init__(directory, DATA_FILE, fd, executor, home=home)
-        self._size = size
+        super().__init__(directory, executor, home, (DATA_FILE, fd))
+        self.size = size
 
     def discard(self) -> None:
         """Close."""
-        close_file(self._executor, self.fd, self._size)
+        close_file(self._executor, self.fd, self.size)
 
 
 @dataclass(frozen=True, slots=True)

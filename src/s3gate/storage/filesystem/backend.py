@@ -321,16 +321,29 @@ class FilesystemBackend(ReadBackend, UploadBackend, UsageBackend):
         """See Backend.stage."""
         return StageHolder(self._new_stage, bucket, self._observer)
 
-    @blocking_seam
     def _new_stage(self, bucket: Bucket) -> FileStage:
-        return self._handle(bucket.name).upload_stage(self._store.receivers.objects)
+        handle = self._handles.get(bucket.name)
+        if handle is None or handle.shown is not bucket:  # else without another look: the commit takes one
+            handle = self._handle(bucket.name)
+        return handle.upload_stage(handle.store.receivers.objects)
 
-    @seam
     async def commit_object(
         self, bucket: Bucket, stage: Stage, key: str, record: ObjectRecord, condition: WriteCondition
     ) -> ObjectRecord:
-        handle = self._handle(bucket.name)
-        return await objects.commit(handle, _own(stage), canonical(handle, key), record, condition)
+        """See Backend.commit_object."""
+        if not isinstance(stage, FileStage):
+            raise TypeError("a stage is committed to the backend that made it")
+        handle = self._handles.get(bucket.name)
+        try:
+            if handle is None or handle is not stage.home:  # else it is looked at under the lock
+                handle = self._handle(bucket.name)
+            return await objects.commit(handle, stage, canonical(handle, key), record, condition)
+        except FileNotFoundError:
+            if handle is not None:
+                handle.check_current()  # it was removed before that
+            raise
+        except OSError as error:
+            raise_translated(error)
 
     @seam
     async def update_object(
@@ -373,9 +386,3 @@ class FilesystemBackend(ReadBackend, UploadBackend, UsageBackend):
     @seam
     async def list_objects(self, bucket: Bucket, query: ListQuery) -> ListPage:
         return await self._page(listing.list_page, bucket, query)
-
-
-def _own(stage: Stage) -> FileStage:
-    if not isinstance(stage, FileStage):
-        raise TypeError("a stage is committed to the backend that made it")
-    return stage

@@ -73,7 +73,8 @@ class BucketDirectory:
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
         self.name = name
-        self.follows_links = store.follows_links  # of other programs, where they stay in the bucket, see links
+        self.durability = store.durability
+        self.follows_links = store.follows_links  # of other programs, where they stay in the bucket: see links
         self._path = store.elsewhere.get(name, name)  # one that is elsewhere is absolute: root_fd has no part in it
         self._descriptors: list[int] = []
         self.fd = self._keep(os.open(self._path, _DIRECTORY, dir_fd=store.root_fd))
@@ -101,11 +102,6 @@ class BucketDirectory:
         for fd in getattr(self, "_descriptors", ()):
             with contextlib.suppress(OSError):
                 os.close(fd)
-
-    @property
-    def durability(self) -> Durability:
-        """The store's durability."""
-        return self.store.durability
 
     @property
     def record(self) -> BucketRecord:
@@ -161,6 +157,13 @@ class BucketDirectory:
     def versioning(self) -> str:
         """The versioning state as it stands now: "Enabled", "Suspended" or ""."""
         return self.documents().get(VERSIONING, b"").decode()
+
+    def current_versioning(self) -> str:
+        """The same, for a writer; raises NoSuchBucket when the name does not lead here any more. One system call."""
+        if self.unchanged() is None:
+            self.check_current()
+            self.documents()
+        return self.last_versioning
 
     @property
     def last_versioning(self) -> str:
@@ -266,24 +269,26 @@ class BucketDirectory:
 
     def stage(self) -> FileStage:
         """A new staged file in this process's own staging directory."""
-        with self._while_current():
-            return FileStage.new(self._staging(), self.store.executor, self)
+        return self.upload_stage(None)
 
     def upload_stage(self, receiver: int | None) -> FileStage:
         """A stage for the body of a request, to be received in the open directory `receiver` if there is one."""
-        if receiver is None:
-            return self.stage()
-        with self._while_current():
-            return ReceivedStage(receiver, self._staging(), self.store.executor, self)
+        try:
+            directory = self._staging_fd if self._staging_fd >= 0 else self._open_staging()
+            if receiver is None:
+                return FileStage(directory, self.store.executor, self)
+            return ReceivedStage(receiver, directory, self.store.executor, self)
+        except FileNotFoundError:
+            self.check_current()  # it is removed at this moment, mostly
+            raise
 
-    def _staging(self) -> int:
-        """The open staging directory of this process, made when it is first needed."""
-        if self._staging_fd < 0:
-            self.prepare(self.record)
-            with self._temporaries() as tmp:
-                directory, self._alive = instance.claim(tmp, self.store.instance.encode(), self.store.locking)
-            self._staging_fd = self._keep(directory)
-        return self._staging_fd
+    def _open_staging(self) -> int:
+        """Make the staging directory of this process."""
+        self.prepare(self.record)
+        with self._temporaries() as tmp:
+            directory, self._alive = instance.claim(tmp, self.store.instance.encode(), self.store.locking)
+        self._staging_fd = self._keep(directory)
+        return directory
 
     @property
     def places_parts(self) -> bool:
@@ -297,7 +302,7 @@ class BucketDirectory:
 
     def check_home(self, stage: FileStage) -> None:
         """Raise NoSuchBucket for a stage of the bucket that had this name before: this one was not meant."""
-        if not os.path.samestat(stage.home.stat, self.stat):
+        if stage.home is not self and not os.path.samestat(stage.home.stat, self.stat):
             raise S3Error("NoSuchBucket", BucketName=self.name)
 
     def close(self) -> None:

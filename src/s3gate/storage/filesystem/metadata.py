@@ -157,6 +157,16 @@ class XattrMetadata:
         return records.held(data, stat) or self.read_with_garbage(fd, stat, key)[0]
 
     def read_with_garbage(self, fd: int, stat: os.stat_result, key: bytes) -> tuple[ObjectRecord, list[bytes]]:
+        try:
+            record = records.held(os.getxattr(fd, ATTRIBUTE), stat)
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.EOPNOTSUPP):
+                return records.foreign(stat, key.decode()), []
+            raise
+        return self._look_closer(fd, stat, key) if record is None else (record, [])
+
+    def _look_closer(self, fd: int, stat: os.stat_result, key: bytes) -> tuple[ObjectRecord, list[bytes]]:
+        """The same for a record that does not stand whole in the attribute, no longer holds, or cannot be read."""
         stored = self._stored(fd)
         while stored is not None:
             try:
@@ -191,7 +201,8 @@ class XattrMetadata:
         return replace(stored, record=stored.record or self._spilled(stored.spill))
 
     def attach(self, fd: int, key: bytes, record: ObjectRecord) -> None:
-        self._set(fd, key, Binding.of(os.fstat(fd)), record)
+        stat = os.fstat(fd)
+        self._set(fd, key, Binding(stat.st_size, stat.st_mtime_ns), record)
 
     def detach(self, fd: int) -> None:
         """The attribute goes with the staged file, the file of a large record does not."""
@@ -221,18 +232,20 @@ class XattrMetadata:
         return [self._spill_path(stored.spill)] if stored is not None and stored.spill else []
 
     def _set(
-        self, fd: int, key: bytes, binding: Binding, record: ObjectRecord, ready: Callable[[], None] = _always
+        self, fd: int, key: bytes, binding: Binding, record: ObjectRecord, ready: Callable[[], None] | None = None
     ) -> None:
         data = records.encode(record, binding)
         if len(data) <= self._inline_bytes:
-            ready()
+            if ready is not None:
+                ready()
             os.setxattr(fd, ATTRIBUTE, data)
             return
         spill = new_upload_id()
         path = self._spill_path(spill)
         _write_new(self._bucket_fd, path, records.encode(record, binding, key=key), self._durability)
         try:
-            ready()
+            if ready is not None:
+                ready()
             os.setxattr(fd, ATTRIBUTE, records.encode_spilled(spill, binding))
         except BaseException:
             _remove(self._bucket_fd, path)

@@ -153,7 +153,7 @@ def locked_state(
 
     `kept`: for who has many keys, one after the other.
     """
-    versioning = bucket.versioning
+    versioning = bucket.current_versioning()
     if bucket.has_quota and changes.account is None:
         raise LeaseExpired  # it got one just now: the writer looks again, with the lock of the account
     state = State(changes, (kept or tree).look_parent(bucket.fd, where), versioning)

@@ -86,7 +86,7 @@ class ReceivedStage(FileStage):
     """A staged file that has no name in the bucket's staging directory before `arrive`."""
 
     def __init__(self, receiver: int, directory: int, executor: Executor, home: Home) -> None:
-        super().__init__(directory, b"", _nameless(receiver), executor, home=home)
+        super().__init__(directory, executor, home, (b"", _nameless(receiver)))
         self._arriving = asyncio.Lock()
 
     def _take(self, pieces: list[Buffer]) -> None:
@@ -131,4 +131,4 @@ class ReceivedStage(FileStage):
         if self.name:
             super().discard()
         else:
-            close_file(self._executor, self.fd, self._size)
+            close_file(self._executor, self.fd, self.size)

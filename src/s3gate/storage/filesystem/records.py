@@ -11,14 +11,13 @@ block of its own.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import mimetypes
 import os
 import re
 import struct
 import zlib
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -62,6 +61,7 @@ _ALGORITHMS = (
     "XXHASH3",
     "XXHASH128",
 )
+_ALGORITHM_BYTES = {name: bytes([number]) for number, name in enumerate(_ALGORITHMS)}
 
 # What `t` of a record says, counted from 1: the content types that clients send most, by the tables of the AWS CLI, of
 # Python's mimetypes and of the SDKs' own defaults. Only ever added to: records on disk count in it.
@@ -191,6 +191,7 @@ class _Rest(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _NO_REST = _Rest()
+_NONE: dict[str, str] = {}
 
 
 class _Fields(msgspec.Struct, frozen=True, array_like=True):
@@ -234,28 +235,30 @@ def unpack(data: bytes) -> dict[str, Any]:
 
 def _short_checksum(checksum: Checksum | None) -> bytes:
     """A checksum over all of the contents as bytes; b"" where it does not have that form."""
-    if checksum is None or checksum.type != FULL_OBJECT or checksum.algorithm not in _ALGORITHMS:
+    if checksum is None or checksum.type != FULL_OBJECT or checksum.algorithm not in _ALGORITHM_BYTES:
         return b""
-    digest = base64.b64decode(checksum.value)
-    if base64.b64encode(digest).decode() != checksum.value:
+    digest = a2b_base64(checksum.value)
+    if b2a_base64(digest, newline=False).decode() != checksum.value:
         return b""
-    return bytes([_ALGORITHMS.index(checksum.algorithm)]) + digest
+    return _ALGORITHM_BYTES[checksum.algorithm] + digest
 
 
 def _rest(record: ObjectRecord, *, key: bytes, etag: str, checksum: Checksum | None) -> _Rest | None:
-    owner, headers = record.owner, dict(record.headers)
-    number = _TYPE_NUMBERS.get(headers.get(_CONTENT_TYPE, ""), 0)
-    if number:
-        del headers[_CONTENT_TYPE]
+    owner, parts, headers, number = record.owner, record.parts, _NONE, 0
+    if record.headers:
+        headers = dict(record.headers)
+        number = _TYPE_NUMBERS.get(headers.get(_CONTENT_TYPE, ""), 0)
+        if number:
+            del headers[_CONTENT_TYPE]
     rest = _Rest(
         t=number,
         k=key.decode(),
         e=etag,
         h=headers,
-        um=dict(record.user_metadata),
-        tg=dict(record.tags),
+        um=dict(record.user_metadata) if record.user_metadata else _NONE,
+        tg=dict(record.tags) if record.tags else _NONE,
         ck=(checksum.algorithm, checksum.value, checksum.type) if checksum else None,
-        pt=tuple([(span.number, span.size, span.checksum) for span in record.parts]),
+        pt=tuple([(span.number, span.size, span.checksum) for span in parts]) if parts else (),
         sc=record.storage_class,
         ow=(owner.id, owner.display_name) if owner else None,
         up=record.upload_id,
@@ -315,7 +318,7 @@ def _record(fields: _Fields, rest: _Rest) -> ObjectRecord:
     modified_ns = fields.mtime_ns + fields.later_ns
     checksum = None
     if short:
-        checksum = Checksum(_ALGORITHMS[short[0]], b2a_base64(short[1:], newline=False).decode("ascii"))
+        checksum = Checksum(_ALGORITHMS[short[0]], b2a_base64(short[1:], newline=False).decode())
     elif rest.ck:
         checksum = Checksum(*rest.ck)
     return ObjectRecord(

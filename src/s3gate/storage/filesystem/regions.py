@@ -78,7 +78,9 @@ class RegionStage(OpenStage):
         fence: int,
     ) -> None:  # fmt: skip
         """`part` is upload id and number, `place` offset and length."""
-        super().__init__(bucket, executor, fd)
+        self.home = bucket
+        self.fd = fd
+        self._executor = executor
         self._bucket_fd = bucket.fd
         self._upload_id, self._number = part
         self.offset, self._length = place
@@ -99,12 +101,12 @@ class RegionStage(OpenStage):
 
     def _check_room(self, size: int) -> None:
         """Behind the region begins that of another part."""
-        if self._size + size > self._length:
+        if self.size + size > self._length:
             raise S3Error("InternalError", "The part is longer than it was said to be")
 
     def check(self, upload_id: str, part: Part) -> None:
         """Raise ValueError unless this is the stage of that part, and holds all of it."""
-        if (upload_id, part.number, part.size) != (self._upload_id, self._number, self._size):
+        if (upload_id, part.number, part.size) != (self._upload_id, self._number, self.size):
             raise ValueError("a region is committed as the part it was opened for")
 
     def give_name(self, directory: int, name: bytes) -> int:

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from concurrent.futures import Executor
 from itertools import count
 from typing import Protocol, TypeVar
@@ -18,7 +17,7 @@ from s3gate.core.observation import UNOBSERVED, StoreObserver
 from s3gate.core.values import Bucket
 from s3gate.storage.backend import Beside, ObjectReader, Through
 from s3gate.storage.filesystem.durability import Durability
-from s3gate.storage.filesystem.os_errors import seam
+from s3gate.storage.filesystem.os_errors import raise_translated, seam
 from s3gate.storage.filesystem.reader import FileReader
 from s3gate.storage.filesystem.syscalls import begin_writeback
 from s3gate.storage.filesystem.threads import close_file, run_to_end
@@ -32,6 +31,7 @@ _COPY_BYTES = 64 << 20
 _WRITEBACK_BYTES = 32 << 20
 # copy_file_range is not for this pair of files: read and write instead
 _CANNOT_CLONE = frozenset({errno.EINVAL, errno.EXDEV, errno.EOPNOTSUPP, errno.ENOSYS, errno.EIO, errno.ESTALE})
+_NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 _numbers = count()
 _T = TypeVar("_T")
 
@@ -46,7 +46,7 @@ def _write_all(fd: int, pieces: list[Buffer]) -> int:
     total = 0
     for start in range(0, len(pieces), _MAX_VECTORS):
         vectors = pieces[start : start + _MAX_VECTORS]
-        size = sum(len(piece) for piece in vectors)
+        size = sum(map(len, vectors))
         written = os.writev(fd, vectors)
         if written < size:
             rest = memoryview(b"".join(vectors))[written:]
@@ -86,39 +86,44 @@ class Home(Protocol):
         """What an acknowledged write has on the medium."""
 
 
-class OpenStage(ABC):
+class OpenStage:
     """A file that is written from its current place on: what all stages have in common.
 
     The stage keeps its `home`, so that the directories of a bucket stay open when it is removed under an upload.
     """
 
-    def __init__(self, home: Home, executor: Executor, fd: int) -> None:
-        self.home = home
-        self.fd = fd
-        self.committed = False
-        self._size = 0
-        self._storing = asyncio.Lock()
-        self._looking = asyncio.Lock()
-        self._executor = executor
+    home: Home
+    fd: int
+    _executor: Executor
+    committed = False
+    size = 0  # bytes stored so far
+    _turns: tuple[asyncio.Lock, asyncio.Lock] | None = None  # of storing and of looking; made when a thread is needed
 
-    @property
-    def size(self) -> int:
-        """Bytes stored so far."""
-        return self._size
-
-    @seam
     async def write(self, pieces: list[Buffer], through: Through, beside: Beside | None = None) -> None:
         """See Stage.write."""
-        if sum(map(len, pieces)) <= _INLINE_BYTES and not (self._storing.locked() or self._looking.locked()):
+        try:
+            if sum(map(len, pieces)) > _INLINE_BYTES or (self._turns is not None and self._is_busy(self._turns)):
+                await self._write_in_thread(pieces, through, beside)
+                return
             stored = self._append(pieces, through)
             if beside is not None:
                 beside(stored)
-            return
+        except OSError as error:
+            raise_translated(error)
+
+    @staticmethod
+    def _is_busy(turns: tuple[asyncio.Lock, asyncio.Lock]) -> bool:
+        return turns[0].locked() or turns[1].locked()
+
+    async def _write_in_thread(self, pieces: list[Buffer], through: Through, beside: Beside | None) -> None:
         # The locks are taken in the order of the calls: whoever waits longest gets them.
-        async with self._storing:
+        if self._turns is None:
+            self._turns = asyncio.Lock(), asyncio.Lock()
+        storing, looking = self._turns
+        async with storing:
             stored = await self.run(self._append, pieces, through)
         if beside is not None:
-            async with self._looking:
+            async with looking:
                 await self.run(beside, stored)
 
     def _append(self, pieces: list[Buffer], through: Through) -> list[Buffer]:
@@ -127,7 +132,7 @@ class OpenStage(ABC):
         return stored
 
     def _take(self, pieces: list[Buffer]) -> None:
-        self._size += _write_all(self.fd, pieces)
+        self.size += _write_all(self.fd, pieces)
 
     @seam
     async def copy(self, source: ObjectReader, start: int, length: int) -> None:
@@ -140,15 +145,15 @@ class OpenStage(ABC):
     async def append_file(self, source: int, start: int, length: int) -> None:
         """Append bytes of an open file."""
         await self.run(copy_range, source, self.fd, start, length)
-        self._size += length
+        self.size += length
 
     async def run(self, work: Callable[..., _T], *arguments: object) -> _T:
         """Run blocking work on this stage in a thread, and wait for its end even when this task is cancelled."""
         return await run_to_end(self._executor, work, *arguments)
 
-    @abstractmethod
     def discard(self) -> None:
         """Close, and leave nothing behind that was not committed. No write may be under way."""
+        raise NotImplementedError
 
 
 class FileStage(OpenStage):
@@ -158,32 +163,30 @@ class FileStage(OpenStage):
     """
 
     lends_name = True
+    _begun = 0
 
-    def __init__(self, directory: int, name: bytes, fd: int, executor: Executor, *, home: Home) -> None:
-        super().__init__(home, executor, fd)
+    def __init__(self, directory: int, executor: Executor, home: Home, opened: tuple[bytes, int] | None = None) -> None:
+        """`opened` is a name and the open file; without it a new file is made."""
+        if opened is None:
+            name = next_name()
+            opened = name, os.open(name, _NEW, 0o666, dir_fd=directory)
+        self.name, self.fd = opened
         self.directory = directory
-        self.name = name
-        self._begun = 0
-
-    @classmethod
-    def new(cls, directory: int, executor: Executor, home: Home) -> FileStage:
-        """A new, empty one."""
-        name = next_name()
-        fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=directory)
-        return cls(directory, name, fd, executor, home=home)
+        self.home = home
+        self._executor = executor
 
     def _take(self, pieces: list[Buffer]) -> None:
-        super()._take(pieces)
-        if self._size - self._begun >= _WRITEBACK_BYTES and self.home.durability.files:
-            begin_writeback(self.fd, self._begun, self._size - self._begun)
-            self._begun = self._size
+        self.size += _write_all(self.fd, pieces)
+        if self.size - self._begun >= _WRITEBACK_BYTES and self.home.durability.files:
+            begin_writeback(self.fd, self._begun, self.size - self._begun)
+            self._begun = self.size
 
     def discard(self) -> None:
         """Close, and remove the file unless it was committed."""
         if not self.committed:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.name, dir_fd=self.directory)
-        close_file(self._executor, self.fd, self._size)
+        close_file(self._executor, self.fd, self.size)
 
 
 class StageHolder:
@@ -192,7 +195,7 @@ class StageHolder:
     __slots__ = ("_bucket", "_make", "_observer", "_stage")
 
     def __init__(
-        self, make: Callable[[Bucket], Awaitable[FileStage]], bucket: Bucket, observer: StoreObserver = UNOBSERVED
+        self, make: Callable[[Bucket], FileStage], bucket: Bucket, observer: StoreObserver = UNOBSERVED
     ) -> None:
         self._make = make
         self._observer = observer
@@ -200,11 +203,15 @@ class StageHolder:
         self._stage: FileStage | None = None
 
     async def __aenter__(self) -> FileStage:
-        self._stage = await self._make(self._bucket)
+        try:
+            self._stage = stage = self._make(self._bucket)
+        except OSError as error:
+            raise_translated(error)
         self._observer.stage_begun()
-        return self._stage
+        return stage
 
     async def __aexit__(self, *_: object) -> None:
-        if self._stage is not None:
-            self._observer.stage_ended("committed" if self._stage.committed else "discarded")
-            self._stage.discard()
+        stage = self._stage
+        if stage is not None:
+            self._observer.stage_ended("committed" if stage.committed else "discarded")
+            stage.discard()

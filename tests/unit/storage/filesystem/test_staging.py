@@ -59,6 +59,24 @@ async def test_a_stage_outlives_its_bucket_and_is_not_committed_to_the_next_one_
     assert staged(root) == []
 
 
+@pytest.mark.parametrize("said", [{}, LONG], ids=["short", "long"])
+@pytest.mark.parametrize("condition", [NO_CONDITION, WriteCondition(if_match="*")], ids=["always", "if-match"])
+@pytest.mark.parametrize("known", [True, False])
+async def test_a_commit_to_a_bucket_that_is_gone_finds_no_bucket(backend, root, known, condition, said):
+    """Whatever is looked at first, and whether this or another gateway removed it while the body was received."""
+    another = FilesystemBackend(str(root), durability="none", region=REGION)
+    await another.start()
+    bucket = await backend.create_bucket("bucket", ROOT, REGION)
+    async with backend.stage(bucket) as stage:
+        await stage.write([b"staged"], unchanged)
+        remover = backend if known else another
+        await remover.delete_bucket(await remover.find_bucket("bucket"))
+        record = ObjectRecord("0" * 32, 6, 0, **said)
+        assert await error_code(backend.commit_object(bucket, stage, "key", record, condition)) == "NoSuchBucket"
+    assert not (root / "bucket").exists()
+    await another.stop()
+
+
 async def test_a_stage_of_a_bucket_that_another_program_replaced_is_not_committed(backend, bucket, root):
     async def change() -> Bucket:
         (root / "bucket").rename(root / "renamed")
