@@ -47,7 +47,7 @@ from s3gate.storage.filesystem.foreign_files import FileHasher
 from s3gate.storage.filesystem.links import canonical
 from s3gate.storage.filesystem.locks import KeyLocks
 from s3gate.storage.filesystem.metadata import INLINE_BYTES
-from s3gate.storage.filesystem.os_errors import blocking_seam, raise_translated, seam
+from s3gate.storage.filesystem.os_errors import raise_translated, seam
 from s3gate.storage.filesystem.paths import place
 from s3gate.storage.filesystem.placement import PlacementName
 from s3gate.storage.filesystem.process_locks import NoLocks

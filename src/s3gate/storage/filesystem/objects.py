@@ -191,8 +191,11 @@ def _look(bucket: BucketDirectory, key: bytes, where: Place, state: State) -> No
 
 def stamp(record: ObjectRecord, versioning: str, sequence: int) -> ObjectRecord:
     """The record as that of a new version in a bucket of this state."""
-    version_id = new_version_id(sequence) if versioning == ENABLED else NULL_VERSION
-    return replace(record, version_id=version_id, sequence=sequence)
+    return replace(record, version_id=_new_version(versioning, sequence), sequence=sequence)
+
+
+def _new_version(versioning: str, sequence: int) -> str:
+    return new_version_id(sequence) if versioning == ENABLED else NULL_VERSION
 
 
 async def commit(
@@ -204,9 +207,13 @@ async def commit(
         await stage.arrive()
     name = key.encode()
     now = clock.now_ns()
-    record = stamp(replace(record, size=stage.size, modified_ns=now), bucket.last_versioning, now)
+    version_id = _new_version(bucket.last_versioning, now)
+    record = replace(record, size=stage.size, modified_ns=now, version_id=version_id, sequence=now)
     try:
-        await _seal(bucket, stage, name, record)
+        if bucket.durability.files:
+            await stage.run(_seal, bucket, stage, name, record)
+        else:
+            bucket.metadata.attach(stage.fd, name, record)
         for _ in range(ATTEMPTS):
             changes = Changes(bucket.durability.directories)
             published = None
@@ -234,18 +241,10 @@ async def commit(
             bucket.metadata.detach(stage.fd)
 
 
-async def _seal(bucket: BucketDirectory, stage: FileStage, key: bytes, record: ObjectRecord) -> None:
+def _seal(bucket: BucketDirectory, stage: FileStage, key: bytes, record: ObjectRecord) -> None:
     """Give the staged file its record and force both to the medium, before the lock: it may take long."""
-    metadata, durability = bucket.metadata, bucket.durability
-    if not durability.files:
-        metadata.attach(stage.fd, key, record)
-        return
-
-    def work() -> None:
-        metadata.attach(stage.fd, key, record)
-        durability.sync_file(stage.fd)
-
-    await stage.run(work)
+    bucket.metadata.attach(stage.fd, key, record)
+    bucket.durability.sync_file(stage.fd)
 
 
 def _restamp(bucket: BucketDirectory, stage: FileStage, key: bytes, record: ObjectRecord, state: State) -> ObjectRecord:
