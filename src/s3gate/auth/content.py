@@ -16,6 +16,7 @@ from s3gate.core.errors import S3Error
 
 __all__ = ["payload_of"]
 
+_UNKNOWN = Payload(partial(PlainDecoder, None, ""), None)  # nothing is said of it
 _HASH = re.compile(r"[0-9a-f]{64}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _UNSIGNED = "UNSIGNED-PAYLOAD"
@@ -88,5 +89,7 @@ def payload_of(headers: Mapping[str, str], content: str, seed: Seed | None, *, u
     elif not _HASH.fullmatch(content):
         raise _unknown(content)
     text = headers.get("content-length")
+    if text is None and not content:
+        return _UNKNOWN
     length = None if text is None else _number(text)
     return Payload(partial(PlainDecoder, length, content), length)
