@@ -11,7 +11,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from s3gate.core.errors import S3Error
 from s3gate.server.connections import CONNECTIONS, UNOBSERVED, ConnectionObserver, encrypted
-from s3gate.server.cycle import PIECES, WHOLE, ZERO_COPY, PiecesCycle, SendingCycle, missing_parts
+from s3gate.server.cycle import FILE, PIECES, WHOLE, PiecesCycle, SendingCycle, missing_parts
 from s3gate.server.eager import Waiting, go_on, start
 from s3gate.server.file_sender import STEP_BYTES, FileSender
 from s3gate.server.idle_timer import IdleTimer
@@ -383,7 +383,7 @@ def protocol_class(
     before others get their turn. The first three are announced as extensions in the scope,
     see `server.cycle`. A release of uvicorn that has not what they build on does without them.
     """
-    wanted = {ZERO_COPY: zero_copy, PIECES: pieces, WHOLE: whole}
+    wanted = {FILE: zero_copy, PIECES: pieces, WHOLE: whole}
     if not any(wanted.values()) or GatewayProtocol is HttpToolsProtocol:
         return GatewayProtocol
     lacking = missing_parts()
