@@ -22,6 +22,7 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from s3gate.core.checksums import Buffer
 from s3gate.core.upload_memory import IN_CONNECTION
 from s3gate.server.file_sender import FileSender
 
@@ -43,6 +44,7 @@ FILE = "s3gate.file"
 TAKEN = "s3gate.taken"
 # Bytes of a body that wait here for whoever takes them, before the client is made to wait.
 HIGH_WATER = IN_CONNECTION
+_READ, _LAST_READ = 512 << 10, 256 << 10
 # Who takes a body is woken for so much of it, or for what has come when no more follows for a moment: to be woken for
 # each piece costs more than to take it.
 _WAKE_BYTES = 512 << 10
@@ -234,9 +236,9 @@ class PiecesCycle(SendingCycle):
 
     def __init__(self, connection: Connection, scope: Any, *, keep_alive: bool) -> None:
         super().__init__(connection, scope, keep_alive=keep_alive)
-        self.pieces: list[bytes | bytearray] = []
+        self.pieces: list[Buffer] = []
 
-    def take(self, piece: bytes, *, wakes: bool = True) -> None:
+    def take(self, piece: Buffer, *, wakes: bool = True) -> None:
         """The next bytes of the body have come; without `wakes` nobody waits for them yet."""
         self.held += len(piece)
         if len(piece) >= _SMALL or not self.pieces:
@@ -251,6 +253,10 @@ class PiecesCycle(SendingCycle):
             self.message_event.set()
         elif self.waking is None:
             self.waking = self.connection.loop.call_later(_WAKE_SECONDS, self.message_event.set)
+
+    def room(self) -> int:
+        """How many bytes may be read at once: few pieces cost less than many, and the last may go beyond what waits."""
+        return _READ if self.held + _READ <= HIGH_WATER else _LAST_READ
 
     async def receive(self) -> Any:
         """ASGI's receive."""
