@@ -99,6 +99,7 @@ class OpenStage(ABC):
         self._size = 0
         self._storing = asyncio.Lock()
         self._looking = asyncio.Lock()
+        self._under_way = 0  # writes that have not ended; a lock is free for a moment while the next one is woken
         self._executor = executor
 
     @property
@@ -109,11 +110,18 @@ class OpenStage(ABC):
     @seam
     async def write(self, pieces: list[Buffer], through: Through, beside: Beside | None = None) -> None:
         """See Stage.write."""
-        if sum(map(len, pieces)) <= _INLINE_BYTES and not (self._storing.locked() or self._looking.locked()):
+        if sum(map(len, pieces)) <= _INLINE_BYTES and not self._under_way:
             stored = self._append(pieces, through)
             if beside is not None:
                 beside(stored)
             return
+        self._under_way += 1
+        try:
+            await self._write_in_thread(pieces, through, beside)
+        finally:
+            self._under_way -= 1
+
+    async def _write_in_thread(self, pieces: list[Buffer], through: Through, beside: Beside | None) -> None:
         # The locks are taken in the order of the calls: whoever waits longest gets them.
         async with self._storing:
             stored = await self.run(self._append, pieces, through)
