@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
-from s3gate.server.cycle import ZERO_COPY
+from s3gate.server.cycle import FILE
 
 __all__ = ["CONNECTIONS", "TLS", "UNOBSERVED", "ConnectionObserver", "encrypted"]
 
@@ -48,4 +48,4 @@ def encrypted(extensions: Mapping[str, object], transport: asyncio.Transport) ->
     pipe = transport.get_extra_info("ssl_object")
     cipher = pipe.cipher() if pipe is not None else None
     told = {} if cipher is None else {"version": pipe.version() or "", "cipher": cipher[0]}
-    return {**{name: value for name, value in extensions.items() if name != ZERO_COPY}, TLS: told}
+    return {**{name: value for name, value in extensions.items() if name != FILE}, TLS: told}

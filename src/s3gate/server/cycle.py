@@ -1,11 +1,13 @@
 """One request and its answer on uvicorn's HTTP/1.1 protocol, with ways of its own for large bodies.
 
-A range of a file is sent inside the kernel: `http.response.zerocopysend` of the ASGI extensions. The body of a request
-is handed over in the pieces in which it came, not joined: an extension of this gateway's own, by which a message of
-type http.request has a list under PIECES and an empty `body`. An answer that is all at hand is sent by one message of
-type WHOLE, with `status`, `head` (its header lines) and `body`. Each message that has a part of the body gets under
-TAKEN, once it is sent, how many bytes of the whole body the system has taken for the client so far, also when the
-client is gone.
+Extensions of ASGI of this gateway's own. The body of a request is handed over in the pieces in which it came, not
+joined: a message of type http.request has a list under PIECES and an empty `body`. An answer that is all at hand is
+sent by one message of type WHOLE, with `status`, `head` (its header lines) and `body`. One whose body is a range of a
+file is sent by one of type FILE, with `status`, `head`, `file` (a descriptor), `offset`, `count`, and `check`: that
+is called before the last bytes go out, and stops them by what it raises. With `more_body` the connection ends with
+this answer, once an empty http.response.body has said so. Each message that has a part of the body gets under TAKEN,
+once it is sent, how many bytes of the whole body the system has taken for the client so far, also when the client is
+gone.
 """
 
 from __future__ import annotations
@@ -21,27 +23,29 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from s3gate.core.checksums import Buffer
 from s3gate.core.upload_memory import IN_CONNECTION
 from s3gate.server.file_sender import FileSender
 from s3gate.server.turns import Turns
 
 __all__ = [
+    "FILE",
     "HIGH_WATER",
     "PIECES",
     "TAKEN",
     "WHOLE",
-    "ZERO_COPY",
     "Connection",
     "PiecesCycle",
     "SendingCycle",
 ]
 
-ZERO_COPY = "http.response.zerocopysend"
 PIECES = "s3gate.pieces"
 WHOLE = "s3gate.whole"
+FILE = "s3gate.file"
 TAKEN = "s3gate.taken"
 # Bytes of a body that wait here for whoever takes them, before the client is made to wait.
 HIGH_WATER = IN_CONNECTION
+_READ, _LAST_READ = 512 << 10, 256 << 10
 # Who takes a body is woken for so much of it, or for what has come when no more follows for a moment: to be woken for
 # each piece costs more than to take it.
 _WAKE_BYTES = 512 << 10
@@ -109,14 +113,14 @@ class SendingCycle(RequestResponseCycle):
         self.waiting_for_100_continue = connection.expect_100_continue
         self.keep_alive = keep_alive
         self.message_event = asyncio.Event()
-        self.pieces: list[bytes | bytearray] = []  # of a body, those that wait: see PiecesCycle
+        self.pieces: list[Buffer] = []  # of a body, those that wait: see PiecesCycle
 
     def send(self, message: Any) -> Any:
-        """ASGI's send. `file` of a zerocopysend is a descriptor, or has a fileno()."""
+        """ASGI's send."""
         kind = message["type"]
         if kind == WHOLE:
             return self._send_whole(message)
-        if kind == ZERO_COPY:
+        if kind == FILE:
             return self._send_file(message)
         if kind == _BODY:
             return self._send_body(message)
@@ -144,13 +148,7 @@ class SendingCycle(RequestResponseCycle):
             return
         if self.response_started:
             raise RuntimeError("The answer has begun already")
-        body = message["body"]
-        known, lines = SendingCycle.default_lines
-        if known is not self.default_headers:
-            lines = b"".join([b"%b: %b\r\n" % header for header in self.default_headers])
-            SendingCycle.default_lines = self.default_headers, lines
-        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
-        head = STATUS_LINE[message["status"]], lines, message["head"], end
+        head, body = self._head(message), message["body"]
         pieces = (b"".join((*head, body)),) if len(body) <= _JOINED else (b"".join(head), body)
         turns = self.connection.turns
         if turns is not None and self.keep_alive:
@@ -166,21 +164,41 @@ class SendingCycle(RequestResponseCycle):
         self.on_response()
 
     async def _send_file(self, message: Message) -> None:
-        file, count = message["file"], message["count"]
-        if self.chunked_encoding is not False or not 0 <= count <= self.expected_content_length:
-            raise RuntimeError("A file is sent only behind a Content-Length that covers it")
-        if self.scope["method"] != "HEAD":
-            await self._until_written()
-            if not self.disconnected:
-                descriptor = file if isinstance(file, int) else file.fileno()
-                try:
-                    await self._send_range(descriptor, message.get("offset", 0), count)
-                finally:
-                    message[TAKEN] = self.taken
-            self.expected_content_length -= count
-        message[TAKEN] = self.taken
-        if not message.get("more_body", False):
-            await super().send({"type": "http.response.body", "body": b"", "more_body": False})
+        """Send an answer whose body is a range of a file; what is said of the head in `_send_whole` holds here.
+
+        Head and bytes go to the socket itself, where nothing waits before them: the first packet has both.
+        """
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        message[TAKEN] = 0
+        if self.disconnected:
+            return
+        if self.response_started:
+            raise RuntimeError("The answer has begun already")
+        more = message.get("more_body", False)
+        self.keep_alive = self.keep_alive and not more
+        self.response_started = True
+        self.waiting_for_100_continue = False
+        try:
+            await self._send_range(b"".join(self._head(message)), message)
+        finally:
+            message[TAKEN] = self.taken
+        if self.disconnected or more:
+            return
+        self.response_complete = True
+        self.message_event.set()
+        if not self.keep_alive:
+            self.transport.close()
+        self.on_response()
+
+    def _head(self, message: Message) -> tuple[bytes, ...]:
+        """The lines of the head of an answer, to be joined."""
+        known, lines = SendingCycle.default_lines
+        if known is not self.default_headers:
+            lines = b"".join([b"%b: %b\r\n" % header for header in self.default_headers])
+            SendingCycle.default_lines = self.default_headers, lines
+        end = b"\r\n" if self.keep_alive else b"connection: close\r\n\r\n"
+        return STATUS_LINE[message["status"]], lines, message["head"], end
 
     async def _until_written(self) -> None:
         """Wait until the kernel has all that was sent before: what it is given now goes out behind it."""
@@ -196,24 +214,26 @@ class SendingCycle(RequestResponseCycle):
             finally:
                 transport.set_write_buffer_limits()
 
-    async def _send_range(self, file: int, offset: int, count: int) -> None:
-        connection = self.connection
-        sender = FileSender(
-            self.transport.get_extra_info("socket").fileno(), connection.executor, connection.step_bytes
-        )
-        self.connection.sender = sender
+    async def _send_range(self, head: bytes, message: Message) -> None:
+        connection, transport = self.connection, self.transport
+        count = 0 if self.scope["method"] == "HEAD" else message["count"]
+        sender = FileSender(transport.get_extra_info("socket").fileno(), connection.executor, connection.step_bytes)
+        connection.sender = sender
         try:
-            await sender.send(file, offset, count)
+            taken = 0 if transport.get_write_buffer_size() else sender.begin(head)
+            if taken < len(head):
+                transport.write(head[taken:])
+                await self._until_written()
+            await sender.send(message["file"], message["offset"], count, message["check"])
         except OSError as error:
             if not isinstance(error, ConnectionError) and error.errno not in _GONE:
                 raise
             self.disconnected = True
             self.message_event.set()
-            self.transport.abort()
+            transport.abort()
         finally:
-            self.connection.sender = None
-            self.taken += sender.sent
-            self.handed = self.taken
+            connection.sender = None
+            self.taken = self.handed = sender.sent
             sender.close()
 
 
@@ -223,7 +243,9 @@ class PiecesCycle(SendingCycle):
     held = 0
     waking: asyncio.TimerHandle | None = None
 
-    def take(self, piece: bytes, *, wakes: bool = True) -> None:
+    pieces: list[Buffer]
+
+    def take(self, piece: Buffer, *, wakes: bool = True) -> None:
         """The next bytes of the body have come; without `wakes` nobody waits for them yet."""
         self.held += len(piece)
         if len(piece) >= _SMALL or not self.pieces:
@@ -238,6 +260,10 @@ class PiecesCycle(SendingCycle):
             self.message_event.set()
         elif self.waking is None:
             self.waking = self.connection.loop.call_later(_WAKE_SECONDS, self.message_event.set)
+
+    def room(self) -> int:
+        """How many bytes may be read at once: few pieces cost less than many, and the last may go beyond what waits."""
+        return _READ if self.held + _READ <= HIGH_WATER else _LAST_READ
 
     async def receive(self) -> Any:
         """ASGI's receive."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
+from collections.abc import Callable
 from concurrent.futures import Executor
 
 __all__ = ["STEP_BYTES", "FileEnded", "FileSender"]
@@ -12,6 +14,8 @@ __all__ = ["STEP_BYTES", "FileEnded", "FileSender"]
 STEP_BYTES = 1 << 20
 # What a thread sends at most before others get their turn.
 _JOB_BYTES = 16 << 20
+# How much of a range goes out only once it is certain that what went before was of one state.
+_LAST_BYTES = 16 << 10
 
 
 class FileEnded(Exception):
@@ -29,36 +33,52 @@ class FileSender:
     `sent` is how many bytes the socket has taken so far.
     """
 
-    def __init__(self, socket: int, executor: Executor, step_bytes: int = STEP_BYTES) -> None:
+    def __init__(self, connected: int, executor: Executor, step_bytes: int = STEP_BYTES) -> None:
         self._loop = asyncio.get_running_loop()
         self._executor = executor
         self._step_bytes = step_bytes
-        self._socket = os.dup(socket)
+        self._fd = os.dup(connected)
+        self._socket = socket.SocketType(fileno=self._fd)
         self._waiting: asyncio.Future[None] | None = None
         self._abandoned = False
         self.sent = 0
 
     def close(self) -> None:
         """Let go of the socket."""
-        os.close(self._socket)
+        self._socket.close()
 
     def abandon(self) -> None:
         """The connection is gone: `send` raises ConnectionAbortedError instead of waiting for the socket any more."""
         self._abandoned = True
         self._wake()
 
-    async def send(self, file: int, offset: int, count: int) -> None:
-        """Send `count` bytes of `file` from `offset` on.
+    def begin(self, head: bytes) -> int:
+        """Send what goes before a file, as far as the socket takes it; how much that is. It waits for the file."""
+        try:
+            return self._socket.send(head, socket.MSG_MORE)
+        except BlockingIOError:
+            return 0
+
+    async def send(self, file: int, offset: int, count: int, check: Callable[[], None]) -> None:
+        """Send `count` bytes of `file` from `offset` on; the last ones after `check`, unless that raises.
 
         Raises FileEnded where the file is too short, and OSError: of the socket ConnectionError and its like, of the
         file what reading it gives. A thread that still sends is waited for in any case, also when this task is
         cancelled: the caller may close `file` then.
         """
         end = offset + count
+        last = max(offset, end - _LAST_BYTES)
+        await self._send(file, offset, last)
+        check()
+        await self._send(file, last, end)
+
+    async def _send(self, file: int, offset: int, end: int) -> None:
         while offset < end:
-            if _is_resident(file, offset, min(end - offset, self._step_bytes)):
-                wanted = min(end - offset, self._step_bytes)
-                sent = _send(self._socket, file, offset, wanted)
+            if self._abandoned:
+                raise ConnectionAbortedError
+            wanted = min(end - offset, self._step_bytes)
+            if _is_resident(file, offset, wanted):
+                sent = _send(self._fd, file, offset, wanted)
             else:
                 wanted = min(end - offset, _JOB_BYTES)
                 sent = await self._send_in_thread(file, offset, wanted)
@@ -68,11 +88,9 @@ class FileSender:
                 await self._until_writable()
             elif offset < end:
                 await asyncio.sleep(0)
-            if self._abandoned:
-                raise ConnectionAbortedError
 
     async def _send_in_thread(self, file: int, offset: int, count: int) -> int:
-        arguments = self._socket, file, offset, count, self._step_bytes
+        arguments = self._fd, file, offset, count, self._step_bytes
         work = self._loop.run_in_executor(self._executor, _send_while_moving, *arguments)
         cancelled = False
         while not work.done():
@@ -89,11 +107,11 @@ class FileSender:
         if self._abandoned:
             return
         self._waiting = self._loop.create_future()
-        self._loop.add_writer(self._socket, self._wake)
+        self._loop.add_writer(self._fd, self._wake)
         try:
             await self._waiting
         finally:
-            self._loop.remove_writer(self._socket)
+            self._loop.remove_writer(self._fd)
             self._waiting = None
 
     def _wake(self) -> None:

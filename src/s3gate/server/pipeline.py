@@ -18,7 +18,7 @@ from s3gate.operations.call import Call
 from s3gate.operations.intake import read_document
 from s3gate.operations.result import Result
 from s3gate.server.body import ClientDisconnected, Receive, RequestBody
-from s3gate.server.cycle import ZERO_COPY
+from s3gate.server.cycle import FILE
 from s3gate.server.file_sender import FileEnded
 from s3gate.server.gateway import Gateway
 from s3gate.server.ids import host_id, new_request_id
@@ -98,7 +98,7 @@ class Pipeline:
                 served.size = result.content.reader.record.size
             if result.late is not None:
                 return late_answer(result, fault=lambda error: bytes(self._fault(error, served).body))
-            zero_copy = ZERO_COPY in scope.get("extensions", ())
+            zero_copy = FILE in scope.get("extensions", ())
             return await open_answer(result, head=scope["method"] == "HEAD", zero_copy=zero_copy)
         except ClientDisconnected:
             raise

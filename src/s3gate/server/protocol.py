@@ -7,11 +7,13 @@ import logging
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from s3gate.core.errors import S3Error
+from s3gate.server.body_receiver import LARGE_BODY, BodyReceiver, ReceiveBuffer
 from s3gate.server.connections import CONNECTIONS, UNOBSERVED, ConnectionObserver, encrypted
-from s3gate.server.cycle import PIECES, WHOLE, ZERO_COPY, PiecesCycle, SendingCycle
+from s3gate.server.cycle import FILE, PIECES, WHOLE, PiecesCycle, SendingCycle
 from s3gate.server.eager import Waiting, go_on, start
 from s3gate.server.file_sender import STEP_BYTES, FileSender
 from s3gate.server.header_names import keep
@@ -59,12 +61,14 @@ class GatewayProtocol(HttpToolsProtocol):
     extensions: Mapping[str, object] = {}
     executor: Executor
     step_bytes = STEP_BYTES
+    receive_buffer: ReceiveBuffer
     sender: FileSender | None = None
     turns: Turns | None = None
     observer: ConnectionObserver = UNOBSERVED
 
     _in_head = False
     _in_body = False
+    _large: PiecesCycle | None = None  # whose head has come with this read, and a body that may not be here yet
     _body_bytes: int | None = 0  # as the head says; None where it does not
     _begun: SendingCycle | None = None  # what is run as soon as it has come whole
     _idle: IdleTimer | None = None
@@ -125,11 +129,37 @@ class GatewayProtocol(HttpToolsProtocol):
         super().data_received(data)
         if self._begun is not None:
             self._start_with_task(self._begun)
+        if self._large is not None:
+            self._receive_large(self._large)
         if self._in_head:
             self._expect_head()  # nearly every head comes whole, and needs no timer
             if self._head_bytes > _MAX_PENDING and not self._refused:
                 self._fault = S3Error("RequestHeaderSectionTooLarge", MaxSizeAllowed=MAX_HEAD)
                 self.send_400_response("")
+
+    def _receive_large(self, cycle: PiecesCycle) -> None:
+        """Have the rest of a body read into memory past the parser, where much of it is still to come.
+
+        Nobody has taken of it yet: the request is run in the next turn of the loop.
+        """
+        self._large = None
+        left = (self._body_bytes or 0) - cycle.held
+        if left >= LARGE_BODY and cycle is self.cycle and self._in_body and not self._refused:
+            self._read_by(BodyReceiver(self, cycle, left))
+
+    def _read_by(self, protocol: asyncio.BaseProtocol) -> None:
+        """Give what comes from now on to another protocol; uvloop looks how that wants it when reading begins."""
+        self.transport.set_protocol(protocol)
+        if not (self.flow.read_paused or self.transport.is_closing()):
+            self.transport.pause_reading()
+            self.transport.resume_reading()
+
+    def body_received(self) -> None:
+        """See Receiving."""
+        self.parser = httptools.HttpRequestParser(self)  # the one before still waits for this body
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn has it
+        self._read_by(self)
+        self.on_message_complete()
 
     def _discard(self, size: int) -> None:
         """Take no notice of what a refused client still sends, within bounds."""
@@ -228,6 +258,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self._begun = cycle
         else:
             self._start_asgi_task(cycle, self.app)
+            if isinstance(cycle, PiecesCycle) and (self._body_bytes or 0) >= LARGE_BODY:
+                self._large = cycle
 
     def _may_come_whole(self, method: str) -> bool:
         """Whether a request is so small that it is there with its head, mostly."""
@@ -357,7 +389,7 @@ def protocol_class(
     before others get their turn. The first three are announced as extensions in the scope,
     see `server.cycle`. A release of uvicorn that has not what they build on does without them.
     """
-    wanted = {ZERO_COPY: zero_copy, PIECES: pieces, WHOLE: whole}
+    wanted = {FILE: zero_copy, PIECES: pieces, WHOLE: whole}
     if not any(wanted.values()) or GatewayProtocol is HttpToolsProtocol:
         return GatewayProtocol
     lacking = missing_from_cycle()
@@ -370,6 +402,7 @@ def protocol_class(
         "cycle_class": PiecesCycle if pieces else SendingCycle,
         "extensions": extensions,
         "turns": Turns() if whole else None,
+        "receive_buffer": ReceiveBuffer(),
         "executor": ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="s3gate-send"),
     }
     return type("GatewayProtocol", (GatewayProtocol,), attributes)

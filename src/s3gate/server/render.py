@@ -14,7 +14,7 @@ from s3gate.core.errors import S3Error
 from s3gate.operations.binding import header_bytes
 from s3gate.operations.result import Content, Result
 from s3gate.server.body import Receive, RequestBody
-from s3gate.server.cycle import TAKEN, WHOLE, ZERO_COPY
+from s3gate.server.cycle import FILE, TAKEN, WHOLE
 from s3gate.storage.backend import ObjectReader
 from s3gate.telemetry.served import Served
 from s3gate.xml.errors import render_error
@@ -30,8 +30,6 @@ SERVER = "s3gate"
 _XML = ("content-type", "application/xml")
 # Up to this many bytes an object is read at once and sent in one piece.
 _ONE_PIECE = 256 << 10
-# How much of a file goes out only once it is certain that what went before was of one state.
-_TAIL = 16 << 10
 _BODILESS = (204, 304)
 # How often a client that waits for a late document hears that the work goes on.
 _KEEP_ALIVE_SECONDS = 10.0
@@ -155,13 +153,14 @@ async def send_answer(answer: Answer, *, body: RequestBody, receive: Receive, se
         served.sent = message.get(TAKEN, len(answer.body))
         return
     try:
-        await send(_start(answer, served, closes))
         if answer.file is not None:
-            await _send_file(answer.file, more=closes, send=send, served=served)
-        elif answer.rest is not None:
-            await _send_rest(answer.body, answer.rest, more=closes, receive=receive, send=send, served=served)
+            await _send_file(answer, answer.file, more=closes, send=send, served=served)
         else:
-            await _send_piece(answer.body, more=closes, send=send, served=served)
+            await send(_start(answer, served, closes))
+            if answer.rest is not None:
+                await _send_rest(answer.body, answer.rest, more=closes, receive=receive, send=send, served=served)
+            else:
+                await _send_piece(answer.body, more=closes, send=send, served=served)
         if closes:
             await body.discard()
             await send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -199,24 +198,18 @@ def _start(answer: Answer, served: Served, closes: bool) -> Message:
     return {"type": "http.response.start", "status": answer.status, "headers": headers}
 
 
-async def _send_file(content: Content, *, more: bool, send: Send, served: Served) -> None:
+async def _send_file(answer: Answer, content: Content, *, more: bool, send: Send, served: Served) -> None:
     """Have the HTTP server send an object from its file; the last bytes stay back if another program changed it."""
-    file = content.reader.file
-    end = content.start + content.length
-    tail = max(content.start, end - _TAIL)
-    await _send_range(file, content.start, tail - content.start, more=True, send=send, served=served)
-    content.reader.require_unchanged()
-    await _send_range(file, tail, end - tail, more=more, send=send, served=served)
-
-
-async def _send_range(file: int | None, start: int, count: int, *, more: bool, send: Send, served: Served) -> None:
-    message: Message = {"type": ZERO_COPY, "file": file, "offset": start, "count": count, "more_body": more}
+    reader = content.reader
+    message: Message = {
+        "type": FILE, "status": answer.status, "head": _lines(answer, served),
+        "file": reader.file, "offset": content.start, "count": content.length, "check": reader.require_unchanged,
+        "more_body": more,
+    }  # fmt: skip
     try:
         await send(message)
-    except BaseException:
+    finally:
         served.sent = message.get(TAKEN, served.sent)
-        raise
-    served.sent = message.get(TAKEN, served.sent + count)
 
 
 async def _send_rest(

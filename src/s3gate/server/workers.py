@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import logging
 import resource
@@ -25,6 +26,9 @@ _log = logging.getLogger(__name__)
 # Objects after which the collector looks for cycles, by generation. A request that goes well makes none, and what those
 # under way hold is looked at in vain: with Python's own 700 that took 3 us of each.
 _COLLECT_AFTER = (20_000, 20, 20)
+# What malloc keeps of freed memory, and from what size on it asks the system for each piece (mallopt(3)). Uploads come
+# and go by the mebibyte: by its own rules glibc gives the memory back and takes it anew, page fault by page fault.
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = (-1, 32 << 20), (-3, 4 << 20)
 # How long a worker that stops still reads from idle connections: a request that was sent before the client could know
 # is on its way for about this long.
 _LINGER_SECS = 0.5
@@ -163,6 +167,14 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
+def _keep_freed_memory() -> None:
+    """Let malloc keep what was freed for the next request, within bounds; other libraries than glibc do as they do."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        for parameter, value in (_TRIM_THRESHOLD, _MMAP_THRESHOLD):
+            mallopt(parameter, value)
+
+
 def serve(
     settings: Settings,
     listeners: Sequence[socket.socket],
@@ -181,6 +193,7 @@ def serve(
     application cannot start.
     """
     _raise_descriptor_limit()
+    _keep_freed_memory()
     gc.set_threshold(*_COLLECT_AFTER)
     config = uvicorn.Config(
         app,

@@ -19,7 +19,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from s3gate.server import protocol, uvicorn_parts
 from s3gate.server.connections import TLS
-from s3gate.server.cycle import HIGH_WATER, PIECES, WHOLE, ZERO_COPY
+from s3gate.server.cycle import FILE, HIGH_WATER, PIECES, TAKEN, WHOLE
+from s3gate.server.file_sender import FileSender
 from s3gate.server.protocol import GatewayProtocol, protocol_class
 from support.certificates import self_signed
 
@@ -30,12 +31,17 @@ DATA = random.Random(1).randbytes(SIZE)
 
 
 class Files:
-    """An application of its own: GET /FROM-TO sends that range of a file, PUT notes the size of each piece."""
+    """An application of its own: GET /FROM-TO sends that range of a file, PUT notes the size of each piece.
+
+    With ?whole the range is read and sent by one message, with ?more another message ends the answer.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.pieces: list[int] = []
         self.faults: list[BaseException] = []
+        self.taken: list[int] = []
+        self.changed = False
         self.extensions: Mapping[str, object] = {}
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -48,17 +54,26 @@ class Files:
     async def _get(self, scope: Any, receive: Any, send: Any) -> None:
         start, _, end = scope["path"].strip("/").partition("-")
         length = int(end) - int(start)
-        promised = int(scope["query_string"] or length)
-        headers = [(b"content-length", b"%d" % promised), (b"x-path", scope["raw_path"])]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        headers = [(b"content-length", b"%d" % length), (b"x-path", scope["raw_path"])]
+        answer = {"status": 200, "headers": headers}
+        if scope["query_string"] == b"whole":
+            await send({"type": WHOLE, **answer, "body": self.path.read_bytes()[int(start) : int(end)]})
+            return
+        more = scope["query_string"] == b"more"
         fd = os.open(self.path, os.O_RDONLY)
         try:
-            half = length // 2
-            first = {"file": fd, "offset": int(start), "count": half, "more_body": True}
-            await send({"type": ZERO_COPY, **first})
-            await send({"type": ZERO_COPY, "file": fd, "offset": int(start) + half, "count": length - half})
+            part = {"file": fd, "offset": int(start), "count": length, "check": self.check, "more_body": more}
+            await send(message := {"type": FILE, **answer, **part})
         finally:
             os.close(fd)
+            self.taken.append(message[TAKEN])
+        if more:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def check(self) -> None:
+        """Before the last bytes of a file."""
+        if self.changed:
+            raise RuntimeError("the file was changed")
 
     async def _put(self, scope: Any, receive: Any, send: Any) -> None:
         body = b""
@@ -169,12 +184,38 @@ def test_a_file_that_is_too_short_ends_the_connection_before_its_time(server):
     assert talk(address, head("GET /0-5", "Connection: close")).endswith(DATA[:5])
 
 
-@pytest.mark.parametrize("promised", [999, 1001])
-def test_a_range_that_is_not_what_was_promised_ends_the_connection(server, promised):
+def test_a_file_that_was_changed_ends_the_connection_before_its_last_bytes(server):
     app, address = server
-    answer = talk(address, head(f"GET /0-1000?{promised}"))
-    assert len(answer.partition(b"\r\n\r\n")[2]) <= 1000
+    app.changed = True
+    answer = talk(address, head(f"GET /0-{SIZE}"))
+    kept = 16 << 10
+    assert answer.partition(b"\r\n\r\n")[2] == DATA[:-kept]
+    assert app.taken == [SIZE - kept]
     assert app.faults
+
+
+def test_a_file_comes_behind_answers_that_still_wait_to_be_written(server):
+    _, address = server
+    last = head("GET /5-400000", "Connection: close")
+    answer = talk(address, head("GET /0-5?whole") + head("GET /0-3000000") + head("GET /1-3000000?whole") + last)
+    assert bodies(answer) == [DATA[:5], DATA[:3_000_000], DATA[1:3_000_000], DATA[5:400_000]]
+
+
+@pytest.mark.parametrize("size", [0, 1, 20])
+def test_what_the_socket_does_not_take_of_a_head_is_sent_before_the_file(server, monkeypatch, size):
+    _, address = server
+    begin = FileSender.begin
+    monkeypatch.setattr(FileSender, "begin", lambda sender, head: begin(sender, head[:size]) if size else 0)
+    answer = talk(address, head("GET /0-1000000"), head("GET /5-10", "Connection: close"))
+    assert bodies(answer) == [DATA[:1_000_000], DATA[5:10]]
+
+
+def test_an_answer_that_is_said_to_go_on_tells_of_the_end_of_the_connection(server):
+    app, address = server
+    answer = talk(address, head("GET /0-1000000?more"))
+    assert b"\r\nconnection: close\r\n" in answer[:1000]
+    assert bodies(answer) == [DATA[:1_000_000]]
+    assert app.taken == [1_000_000]
 
 
 def test_a_body_comes_in_pieces_and_whole(server):
@@ -249,12 +290,12 @@ def test_a_client_is_made_to_wait_when_nobody_takes_its_body():
 
 @pytest.mark.parametrize(
     "announced",
-    [{ZERO_COPY, PIECES, WHOLE}, {ZERO_COPY}, {PIECES}, {WHOLE}, set()],
+    [{FILE, PIECES, WHOLE}, {FILE}, {PIECES}, {WHOLE}, set()],
     ids=lambda announced: "-".join(sorted(announced)) or "none",
 )
 def test_the_application_is_told_what_it_can_use(tmp_path, announced):
     app = Files(tmp_path)
-    protocol = protocol_class(zero_copy=ZERO_COPY in announced, pieces=PIECES in announced, whole=WHOLE in announced)
+    protocol = protocol_class(zero_copy=FILE in announced, pieces=PIECES in announced, whole=WHOLE in announced)
     with serving(app, "uvloop", protocol) as address:
         talk(address, head("GET /0-0", "Connection: close"))
     assert app.extensions.keys() == announced

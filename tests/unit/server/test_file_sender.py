@@ -68,6 +68,10 @@ async def connected(
             sender.close()
 
 
+def unchanged() -> None:
+    """The file is as it was."""
+
+
 async def read(far: socket.socket, size: int) -> bytes:
     loop = asyncio.get_running_loop()
     data = b""
@@ -79,7 +83,7 @@ async def read(far: socket.socket, size: int) -> bytes:
 @pytest.mark.parametrize(("start", "end"), [(0, SIZE), (1, 2), (4095, 700_000), (SIZE - 600_000, SIZE), (5, 5)])
 async def test_a_range_arrives_as_it_is(runner, executor, where, file, start, end):
     async with connected(executor) as (sender, far):
-        sending = asyncio.create_task(sender.send(file, start, end - start))
+        sending = asyncio.create_task(sender.send(file, start, end - start, unchanged))
         assert await read(far, end - start) == DATA[start:end]
         await sending
 
@@ -95,17 +99,50 @@ async def test_no_more_is_sent_at_once_than_is_set(runner, executor, where, file
 
     monkeypatch.setattr(os, "sendfile", noted)
     async with connected(executor, step) as (sender, far):
-        sending = asyncio.create_task(sender.send(file, 0, SIZE))
+        sending = asyncio.create_task(sender.send(file, 0, SIZE, unchanged))
         assert await read(far, SIZE) == DATA
         await sending
     assert max(sent) == step
 
 
+async def test_what_goes_before_a_file_arrives_before_it(runner, executor, where, file):
+    async with connected(executor) as (sender, far):
+        assert sender.begin(b"head") == 4
+        sending = asyncio.create_task(sender.send(file, 7, 100_000, unchanged))
+        assert await read(far, 100_004) == b"head" + DATA[7:100_007]
+        await sending
+        assert sender.sent == 100_000
+
+
+async def test_a_full_socket_takes_nothing_before_a_file(runner, executor):
+    async with connected(executor) as (sender, far):
+        filled = 0
+        while taken := sender.begin(DATA[filled : filled + 100_000]):
+            filled += taken
+        assert sender.begin(b"head") == 0
+        assert await read(far, filled) == DATA[:filled]
+
+
+@pytest.mark.parametrize("size", [SIZE, 100_000, 10, 0])
+async def test_the_last_bytes_stay_back_when_the_check_fails(runner, executor, where, file, size):
+    async with connected(executor) as (sender, far):
+
+        def changed() -> None:
+            raise KeyError("changed")
+
+        sending = asyncio.create_task(sender.send(file, 0, size, changed))
+        kept = min(size, 16 << 10)
+        assert await read(far, size - kept) == DATA[: size - kept]
+        with pytest.raises(KeyError):
+            await sending
+        assert sender.sent == size - kept
+
+
 async def test_one_range_follows_the_other(runner, executor, where, file):
     async with connected(executor) as (sender, far):
         reading = asyncio.create_task(read(far, 2_000_000))
-        await sender.send(file, 0, 1_000_000)
-        await sender.send(file, 0, 1_000_000)
+        await sender.send(file, 0, 1_000_000, unchanged)
+        await sender.send(file, 0, 1_000_000, unchanged)
         assert await reading == DATA[:1_000_000] * 2
 
 
@@ -115,9 +152,9 @@ async def test_readers_that_stall_hold_no_thread(runner, executor, where, file):
         stalled = []
         for _ in range(20):
             sender, far = await stack.enter_async_context(connected(executor))
-            stalled.append((asyncio.create_task(sender.send(file, 0, SIZE)), far))
+            stalled.append((asyncio.create_task(sender.send(file, 0, SIZE, unchanged)), far))
         sender, far = await stack.enter_async_context(connected(executor))
-        sending = asyncio.create_task(sender.send(file, 0, SIZE))
+        sending = asyncio.create_task(sender.send(file, 0, SIZE, unchanged))
         assert await read(far, SIZE) == DATA
         await sending
         assert not any(task.done() for task, _ in stalled)
@@ -128,7 +165,7 @@ async def test_readers_that_stall_hold_no_thread(runner, executor, where, file):
 
 async def test_a_file_that_is_cut_short_is_told_and_not_padded(runner, executor, where, file):
     async with connected(executor) as (sender, far):
-        sending = asyncio.create_task(sender.send(file, 0, SIZE))
+        sending = asyncio.create_task(sender.send(file, 0, SIZE, unchanged))
         got = await read(far, 1)
         os.ftruncate(file, 5_000_000)
         got += await read(far, 5_000_000 - len(got))
@@ -139,7 +176,7 @@ async def test_a_file_that_is_cut_short_is_told_and_not_padded(runner, executor,
 
 async def test_a_client_that_goes_away_is_told(runner, executor, where, file):
     async with connected(executor) as (sender, far):
-        sending = asyncio.create_task(sender.send(file, 0, SIZE))
+        sending = asyncio.create_task(sender.send(file, 0, SIZE, unchanged))
         await read(far, 1)
         far.close()
         with pytest.raises(ConnectionError):
@@ -148,7 +185,7 @@ async def test_a_client_that_goes_away_is_told(runner, executor, where, file):
 
 async def test_a_sender_that_is_abandoned_waits_no_longer(runner, executor, where, file):
     async with connected(executor) as (sender, far):
-        sending = asyncio.create_task(sender.send(file, 0, SIZE))
+        sending = asyncio.create_task(sender.send(file, 0, SIZE, unchanged))
         await read(far, 1)
         await asyncio.sleep(0.01)
         sender.abandon()
@@ -158,7 +195,7 @@ async def test_a_sender_that_is_abandoned_waits_no_longer(runner, executor, wher
 
 async def test_a_sender_that_waits_for_its_socket_can_be_cancelled(runner, executor, where, file):
     async with connected(executor) as (sender, far):
-        sending = asyncio.create_task(sender.send(file, 0, SIZE))
+        sending = asyncio.create_task(sender.send(file, 0, SIZE, unchanged))
         await read(far, 1)
         await asyncio.sleep(0.01)
         sending.cancel()
@@ -179,7 +216,7 @@ async def test_a_thread_that_still_sends_is_waited_for_when_the_task_is_cancelle
 
     monkeypatch.setattr(os, "sendfile", slow)
     async with connected(executor) as (sender, _):
-        sending = asyncio.create_task(sender.send(file, 0, 1000))
+        sending = asyncio.create_task(sender.send(file, 0, 1000, unchanged))
         await asyncio.to_thread(begun.wait, 30)
         for _ in range(3):
             sending.cancel()
@@ -195,7 +232,7 @@ async def test_an_error_of_the_disk_is_told(runner, executor, where, tmp_path):
     directory = os.open(tmp_path, os.O_RDONLY)
     async with connected(executor) as (sender, _):
         with pytest.raises(OSError, match=r"Invalid argument|Is a directory"):
-            await sender.send(directory, 0, 10)
+            await sender.send(directory, 0, 10, unchanged)
     os.close(directory)
 
 

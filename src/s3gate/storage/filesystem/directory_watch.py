@@ -12,6 +12,8 @@ import os
 import struct
 import threading
 
+from s3gate.storage.filesystem.syscalls import filesystem_kind
+
 __all__ = ["DirectoryWatch", "is_local"]
 
 _CHANGES = 0x40 | 0x80 | 0x100 | 0x200  # IN_MOVED_FROM, IN_MOVED_TO, IN_CREATE, IN_DELETE
@@ -38,16 +40,11 @@ _LOCAL = frozenset(
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.inotify_add_watch.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_uint32)
-_libc.fstatfs.argtypes = (ctypes.c_int, ctypes.c_void_p)
 
 
 def is_local(fd: int) -> bool:
     """Whether the filesystem of an open file is one that no other machine can change."""
-    buffer = ctypes.create_string_buffer(256)
-    if _libc.fstatfs(fd, buffer) != 0:
-        return False
-    kind: int = ctypes.c_long.from_buffer(buffer).value
-    return kind & 0xFFFFFFFF in _LOCAL
+    return filesystem_kind(fd) in _LOCAL
 
 
 class DirectoryWatch:

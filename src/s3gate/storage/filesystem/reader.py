@@ -11,7 +11,7 @@ from s3gate.core.checksums import Buffer
 from s3gate.core.errors import S3Error
 from s3gate.core.values import ObjectRecord
 from s3gate.storage.filesystem.os_errors import seam
-from s3gate.storage.filesystem.threads import close_file
+from s3gate.storage.filesystem.threads import close_read_file
 
 __all__ = ["FileReader"]
 
@@ -100,4 +100,4 @@ class FileReader:
             if self._reading is not None and not self._reading.done():
                 await asyncio.wait([self._reading])
         finally:
-            close_file(self._executor, fd, self.record.size)
+            close_read_file(self._executor, fd, self.record.size)

@@ -98,22 +98,23 @@ class OpenStage:
     committed = False
     size = 0  # bytes stored so far
     _turns: tuple[asyncio.Lock, asyncio.Lock] | None = None  # of storing and of looking; made when a thread is needed
+    _under_way = 0  # writes that have not ended; a lock is free for a moment while the next one is woken
 
     async def write(self, pieces: list[Buffer], through: Through, beside: Beside | None = None) -> None:
         """See Stage.write."""
         try:
-            if sum(map(len, pieces)) > _INLINE_BYTES or (self._turns is not None and self._is_busy(self._turns)):
-                await self._write_in_thread(pieces, through, beside)
+            if sum(map(len, pieces)) > _INLINE_BYTES or self._under_way:
+                self._under_way += 1
+                try:
+                    await self._write_in_thread(pieces, through, beside)
+                finally:
+                    self._under_way -= 1
                 return
             stored = self._append(pieces, through)
             if beside is not None:
                 beside(stored)
         except OSError as error:
             raise_translated(error)
-
-    @staticmethod
-    def _is_busy(turns: tuple[asyncio.Lock, asyncio.Lock]) -> bool:
-        return turns[0].locked() or turns[1].locked()
 
     async def _write_in_thread(self, pieces: list[Buffer], through: Through, beside: Beside | None) -> None:
         # The locks are taken in the order of the calls: whoever waits longest gets them.

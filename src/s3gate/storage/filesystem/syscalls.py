@@ -10,10 +10,12 @@ from typing import Any
 __all__ = [
     "begin_writeback",
     "exchange",
+    "filesystem_kind",
     "free_range",
     "has_openat2",
     "open_beneath",
     "open_through_links",
+    "reserve_range",
     "sync_filesystem",
 ]
 
@@ -34,9 +36,10 @@ _hows: dict[tuple[int, int], Any] = {}  # references to an _OpenHow, as they are
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 _PUNCH_HOLE = 0x02 | 0x01  # FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE
+_KEEP_SIZE = 0x01  # FALLOC_FL_KEEP_SIZE
 _fallocate = getattr(_libc, "fallocate64", _libc.fallocate)
 _fallocate.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int64)
-
+_libc.fstatfs.argtypes = (ctypes.c_int, ctypes.c_void_p)
 
 _SYNC_FILE_RANGE_WRITE = 2
 _sync_file_range = getattr(_libc, "sync_file_range", None)
@@ -141,6 +144,23 @@ def free_range(fd: int, offset: int, length: int) -> bool:
     """Give the blocks of a range back, which reads as zeros then (fallocate); False where that is not to be had."""
     done: int = _fallocate(fd, _PUNCH_HOLE, offset, length)
     return done == 0
+
+
+def reserve_range(fd: int, offset: int, length: int) -> None:
+    """Have the blocks of a range allocated before it is written; the file does not become longer.
+
+    It promises nothing, and tells no error: writing does both afterwards.
+    """
+    _fallocate(fd, _KEEP_SIZE, offset, length)
+
+
+def filesystem_kind(fd: int) -> int:
+    """The number that statfs(2) has for the kind of the filesystem of an open file; 0 where it cannot be told."""
+    buffer = ctypes.create_string_buffer(256)
+    if _libc.fstatfs(fd, buffer) != 0:
+        return 0
+    kind: int = ctypes.c_long.from_buffer(buffer).value
+    return kind & 0xFFFFFFFF
 
 
 def sync_filesystem(fd: int) -> None:

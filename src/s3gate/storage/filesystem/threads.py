@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
-__all__ = ["close_file", "run_to_end"]
+__all__ = ["close_file", "close_read_file", "run_to_end"]
 
 _T = TypeVar("_T")
 
@@ -48,3 +48,14 @@ def close_file(executor: Executor, fd: int, size: int) -> None:
         else:
             return
     os.close(fd)
+
+
+def close_read_file(executor: Executor, fd: int, size: int) -> None:
+    """Close a file of `size` bytes that was only read.
+
+    While it has a name nothing of it is freed: two threads in turns would cost many times what the kernel takes.
+    """
+    if size >= _LONG_CLOSE_BYTES and os.fstat(fd).st_nlink:
+        os.close(fd)
+    else:
+        close_file(executor, fd, size)

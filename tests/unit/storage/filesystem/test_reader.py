@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from s3gate.storage.filesystem.backend import FilesystemBackend
+from s3gate.storage.filesystem.threads import close_read_file
 from support.stores import put
 
 DATA = os.urandom((2 << 20) + 5)
@@ -31,3 +34,28 @@ def test_a_large_object_is_read_in_pieces_of_the_size_that_is_set(root, size):
     pieces = asyncio.run(read())
     assert b"".join(pieces) == DATA
     assert {len(piece) for piece in pieces[:-1]} == {size}
+
+
+@pytest.mark.parametrize(
+    ("named", "size", "in_thread"), [(True, 1 << 30, False), (False, 1 << 30, True), (False, 1, False)]
+)
+def test_a_large_file_is_closed_by_a_thread_when_its_blocks_are_freed_with_it(
+    tmp_path: Path, named: bool, size: int, in_thread: bool
+):
+    path = tmp_path / "file"
+    path.touch()
+    fd = os.open(path, os.O_RDONLY)
+    if not named:
+        path.unlink()
+    closed: list[int] = []
+
+    class Executor(ThreadPoolExecutor):
+        def submit(self, work, /, *arguments):
+            closed.extend(arguments)
+            return super().submit(work, *arguments)
+
+    with Executor(1) as executor:
+        close_read_file(executor, fd, size)
+    assert closed == ([fd] if in_thread else [])
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)

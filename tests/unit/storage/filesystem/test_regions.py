@@ -454,3 +454,67 @@ def test_a_killed_writer_leaves_a_place_that_nobody_uses_and_the_completion_alon
         return await get(backend, bucket, "key")
 
     assert on(tmp_path, join) == b"1" * 1000 + b"2" * 300
+
+
+MIB = KIB * KIB
+EXT4, XFS = 0xEF53, 0x58465342
+
+
+@pytest.fixture
+def reserved(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
+    """Start and end of each range whose blocks are reserved, on what is taken for ext4."""
+    ranges: list[tuple[int, int]] = []
+    reserve_range = regions.reserve_range
+
+    def noted(fd: int, offset: int, length: int) -> None:
+        ranges.append((offset, offset + length))
+        reserve_range(fd, offset, length)
+
+    monkeypatch.setattr(regions, "reserve_range", noted)
+    monkeypatch.setattr(regions, "filesystem_kind", lambda fd: EXT4)
+    return ranges
+
+
+async def test_blocks_are_reserved_ahead_of_what_comes_and_within_the_region(backend, bucket, root, reserved):
+    upload = await start_upload(backend, bucket, "joined")
+    data = os.urandom(20 * MIB)
+    async with backend.stage_part(bucket, upload, 1, len(data)) as stage:
+        for start in range(0, len(data), 512 * KIB):
+            await stage.write([data[start : start + 512 * KIB]], unchanged)
+        first = await backend.commit_part(bucket, upload, stage, part(1, data))
+    assert reserved == [(0, 16 * MIB), (16 * MIB, 20 * MIB)]
+    second = await put_part(backend, bucket, upload, 2, data[:MIB])
+    assert reserved[2:] == [(20 * MIB, 21 * MIB)]
+    last = await put_part(backend, bucket, upload, 3, data[:9])
+    assert len(reserved) == 3
+    await complete(backend, bucket, upload, [first, second, last])
+    assert await get(backend, bucket, "joined") == data + data[:MIB] + data[:9]
+
+
+async def test_blocks_are_reserved_where_that_helps_alone(backend, bucket, reserved, monkeypatch):
+    monkeypatch.setattr(regions, "filesystem_kind", lambda fd: XFS)
+    upload = await start_upload(backend, bucket, "joined")
+    await complete(backend, bucket, upload, [await put_part(backend, bucket, upload, 1, b"x" * MIB)])
+    assert reserved == []
+    assert await get(backend, bucket, "joined") == b"x" * MIB
+
+
+async def test_a_batch_that_is_longer_than_what_is_reserved_ahead_is_stored(backend, bucket, reserved):
+    upload = await start_upload(backend, bucket, "joined")
+    data = os.urandom(18 * MIB)
+    await complete(backend, bucket, upload, [await put_part(backend, bucket, upload, 1, data)])
+    assert reserved == [(0, 18 * MIB)]
+    assert await get(backend, bucket, "joined") == data
+
+
+async def test_a_part_that_breaks_off_gives_its_reserved_blocks_back(backend, bucket, root, reserved):
+    upload = await start_upload(backend, bucket, "joined")
+    first = await put_part(backend, bucket, upload, 1, b"x" * 8 * MIB)
+    before = joint(root, upload).stat().st_blocks
+    async with backend.stage_part(bucket, upload, 2, 8 * MIB) as stage:
+        await stage.write([b"x" * MIB], unchanged)
+    assert reserved[1:] == [(8 * MIB, 16 * MIB)]
+    assert joint(root, upload).stat().st_blocks <= before + 8  # a block of the filesystem may say where they are
+    await complete(backend, bucket, upload, [first])
+    assert await get(backend, bucket, "joined") == b"x" * 8 * MIB
+    assert (root / "bucket/joined").stat().st_size == 8 * MIB

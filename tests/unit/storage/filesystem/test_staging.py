@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import gc
 import os
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from s3gate.core.checksums import Buffer
 from s3gate.core.conditions import NO_CONDITION, WriteCondition
 from s3gate.core.values import Bucket, ObjectRecord
 from s3gate.identity.model import ROOT
@@ -197,3 +199,34 @@ async def test_a_full_disk_or_quota_at_any_step_of_a_write_leaves_the_old_object
 
     assert await get_with_record(backend, bucket, "key") == (b"old", old)
     assert control_files(root) == kept
+
+
+@pytest.mark.parametrize("looks", [False, True])
+async def test_a_small_write_never_goes_before_a_large_one_that_waits_for_its_turn(backend, bucket, root, looks):
+    """It comes in the very turn of the loop in which the write before that one ends."""
+    pieces = [b"a" * 200_000, b"b" * 200_000, b"c"]
+    go_on = threading.Event()
+    seen: list[bytes] = []
+
+    def hold(batch: list[Buffer]) -> list[Buffer]:
+        assert go_on.wait(30)
+        return batch
+
+    def note(batch: list[Buffer]) -> None:
+        seen.extend(map(bytes, hold(batch)))
+
+    async with backend.stage(bucket) as stage:
+
+        async def write(piece: bytes) -> None:
+            await stage.write([piece], unchanged if looks else hold, note if looks else None)
+
+        async def first_and_last() -> None:
+            await write(pieces[0])
+            await write(pieces[2])
+
+        writes = [asyncio.create_task(first_and_last()), asyncio.create_task(write(pieces[1]))]
+        await asyncio.sleep(0.05)
+        go_on.set()
+        await asyncio.gather(*writes)
+        assert os.pread(stage.fd, 1_000_000, 0) == b"".join(pieces)
+        assert seen == (pieces if looks else [])
