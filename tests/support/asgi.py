@@ -19,7 +19,7 @@ from s3gate.operations import unsupported
 from s3gate.operations.registry import Routes
 from s3gate.server.app import App, create_app
 from s3gate.server.gateway import Gateway
-from s3gate.server.protocol import protocol_class
+from s3gate.server.protocol_choice import protocol_class
 from s3gate.storage.memory import MemoryBackend
 from support import sample_operations
 from support.fast_paths import FAST

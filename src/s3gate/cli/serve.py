@@ -19,7 +19,7 @@ from s3gate.identity.credentials_file import CredentialsFile
 from s3gate.identity.model import Credential
 from s3gate.server import sockets, supervisor
 from s3gate.server.banner import banner
-from s3gate.server.protocol import protocol_class
+from s3gate.server.protocol_choice import protocol_class
 from s3gate.server.rate_limits import Table
 from s3gate.server.reloading import Reloader, ReloadError
 

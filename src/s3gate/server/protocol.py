@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from s3gate.core.errors import S3Error
 from s3gate.server.body_receiver import LARGE_BODY, BodyReceiver, ReceiveBuffer
 from s3gate.server.connections import CONNECTIONS, UNOBSERVED, ConnectionObserver, encrypted
-from s3gate.server.cycle import FILE, PIECES, WHOLE, PiecesCycle, SendingCycle
+from s3gate.server.cycle import PiecesCycle, SendingCycle
 from s3gate.server.eager import Waiting, go_on, start
 from s3gate.server.file_sender import STEP_BYTES, FileSender
 from s3gate.server.header_names import keep
@@ -21,9 +21,9 @@ from s3gate.server.idle_timer import IdleTimer
 from s3gate.server.refusal import refusal
 from s3gate.server.request_target import split_target
 from s3gate.server.turns import Turns
-from s3gate.server.uvicorn_parts import missing_from_cycle, missing_from_protocol
+from s3gate.server.uvicorn_parts import missing_from_protocol
 
-__all__ = ["MAX_HEAD", "GatewayProtocol", "protocol_class"]
+__all__ = ["MAX_HEAD", "GatewayProtocol"]
 
 _log = logging.getLogger(__name__)
 
@@ -38,9 +38,6 @@ _LINGER_SECONDS = 1.0
 
 # How long a client may take from the first byte of a connection or a head to the end of the head.
 _HEAD_SECONDS = 30.0
-
-# How many downloads can wait for a disk at once.
-_DISK_THREADS = 32
 
 _others: dict[bytes, bytes] = {}  # names of headers that say nothing to the connection, in lower case
 _FRAMING = (b"content-length", b"transfer-encoding")
@@ -376,33 +373,3 @@ class GatewayProtocol(HttpToolsProtocol):
 if missing_from_protocol():
     _log.warning("uvicorn has changed (%s): header sections are not bounded", ", ".join(missing_from_protocol()))
     GatewayProtocol = HttpToolsProtocol  # type: ignore[misc,assignment]
-
-
-def protocol_class(
-    *, zero_copy: bool, pieces: bool, whole: bool, step_bytes: int = STEP_BYTES
-) -> type[HttpToolsProtocol]:
-    """The protocol for a process.
-
-    `zero_copy`: the application may send ranges of files inside the kernel, but over TLS. `pieces`: it gets bodies in
-    pieces, not joined. `whole`: it may send an answer by one message, and those of requests that came together go out
-    together. `step_bytes`: how much of a file is sent at once,
-    before others get their turn. The first three are announced as extensions in the scope,
-    see `server.cycle`. A release of uvicorn that has not what they build on does without them.
-    """
-    wanted = {FILE: zero_copy, PIECES: pieces, WHOLE: whole}
-    if not any(wanted.values()) or GatewayProtocol is HttpToolsProtocol:
-        return GatewayProtocol
-    lacking = missing_from_cycle()
-    if lacking:
-        _log.warning("uvicorn has changed (%s): large bodies take the slow way", ", ".join(lacking))
-        return GatewayProtocol
-    extensions: dict[str, object] = {name: {} for name, chosen in wanted.items() if chosen}
-    attributes = {
-        "step_bytes": step_bytes,
-        "cycle_class": PiecesCycle if pieces else SendingCycle,
-        "extensions": extensions,
-        "turns": Turns() if whole else None,
-        "receive_buffer": ReceiveBuffer(),
-        "executor": ThreadPoolExecutor(_DISK_THREADS, thread_name_prefix="s3gate-send"),
-    }
-    return type("GatewayProtocol", (GatewayProtocol,), attributes)

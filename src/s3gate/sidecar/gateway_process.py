@@ -15,7 +15,7 @@ from s3gate import bootstrap
 from s3gate.config import Settings
 from s3gate.server import sockets, supervisor
 from s3gate.server.own_user import for_own_user
-from s3gate.server.protocol import protocol_class
+from s3gate.server.protocol_choice import protocol_class
 from s3gate.storage.backend import StartError
 
 __all__ = ["GatewayProcess"]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from s3gate.server.body_receiver import LARGE_BODY, BodyReceiver, ReceiveBuffer
 from s3gate.server.cycle import PIECES
-from s3gate.server.protocol import protocol_class
+from s3gate.server.protocol_choice import protocol_class
 from support.certificates import self_signed
 
 Connect = Callable[[], socket.socket]

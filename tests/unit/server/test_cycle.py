@@ -21,7 +21,8 @@ from s3gate.server import protocol, uvicorn_parts
 from s3gate.server.connections import TLS
 from s3gate.server.cycle import FILE, HIGH_WATER, PIECES, TAKEN, WHOLE
 from s3gate.server.file_sender import FileSender
-from s3gate.server.protocol import GatewayProtocol, protocol_class
+from s3gate.server.protocol import GatewayProtocol
+from s3gate.server.protocol_choice import protocol_class
 from support.certificates import self_signed
 
 Address = tuple[str, int]

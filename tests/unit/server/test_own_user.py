@@ -13,7 +13,7 @@ import pytest
 from s3gate.server import own_user
 from s3gate.server.app import create_app
 from s3gate.server.own_user import for_own_user, user_at
-from s3gate.server.protocol import protocol_class
+from s3gate.server.protocol_choice import protocol_class
 from support.asgi import sample_gateway, served, talk
 from support.ordinary_user import as_ordinary_user
 
