@@ -55,8 +55,8 @@ class Files:
     async def _get(self, scope: Any, receive: Any, send: Any) -> None:
         start, _, end = scope["path"].strip("/").partition("-")
         length = int(end) - int(start)
-        headers = [(b"content-length", b"%d" % length), (b"x-path", scope["raw_path"])]
-        answer = {"status": 200, "headers": headers}
+        head = b"content-length: %d\r\nx-path: %b\r\n" % (length, scope["raw_path"])
+        answer = {"status": 200, "head": head}
         if scope["query_string"] == b"whole":
             await send({"type": WHOLE, **answer, "body": self.path.read_bytes()[int(start) : int(end)]})
             return
