@@ -21,18 +21,34 @@ async def run_to_end(executor: Executor, work: Callable[..., _T], *arguments: ob
     """Run `work` in a thread and wait for its end, also when this task is cancelled (which it then is).
 
     For work that uses descriptors of the caller: they must not be closed, and their numbers not be given to other
-    files, before the thread is done with them.
+    files, before the thread is done with them. With one future of the loop; run_in_executor and shield make three.
     """
-    future = asyncio.get_running_loop().run_in_executor(executor, work, *arguments)
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    job = executor.submit(work, *arguments)
     try:
-        return await asyncio.shield(future)
+        job.add_done_callback(lambda _: _tell(loop, ended))
+        await ended
+        if job.cancelled():  # the executor ends without it
+            raise asyncio.CancelledError
+        return job.result()
     except asyncio.CancelledError:
-        while not future.done():
+        while not job.done():
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([future])
-        if not future.cancelled():
-            future.exception()  # taken note of: nobody is left who could be told
+                await asyncio.wait([asyncio.wrap_future(job)])
         raise
+    finally:
+        del job  # an error of the work would hold itself by this frame
+
+
+def _tell(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:
+    with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(_end, ended)
+
+
+def _end(ended: asyncio.Future[None]) -> None:
+    if not ended.done():
+        ended.set_result(None)
 
 
 def close_file(executor: Executor, fd: int, size: int) -> None:

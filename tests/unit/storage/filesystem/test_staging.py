@@ -141,13 +141,14 @@ async def test_a_record_that_is_written_a_second_time_for_a_clock_that_went_back
 
 @dataclass
 class Closes:
-    """Stands in front of os.close: notes which threads close files of at least `size` bytes."""
+    """Stands in front of os.close: notes which threads close files of at least `size` bytes that have no name."""
 
     size: int
     threads: list[str] = field(default_factory=list)
 
     def __call__(self, fd: int) -> None:
-        if os.fstat(fd).st_size >= self.size:
+        stat = os.fstat(fd)
+        if stat.st_size >= self.size and not stat.st_nlink:
             self.threads.append(threading.current_thread().name)
         _close(fd)
 
