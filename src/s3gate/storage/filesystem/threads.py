@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
-from concurrent.futures import Executor
+from concurrent.futures import Executor, Future
 from typing import TypeVar
 
 __all__ = ["close_file", "close_read_file", "run_to_end"]
@@ -23,22 +23,27 @@ async def run_to_end(executor: Executor, work: Callable[..., _T], *arguments: ob
     For work that uses descriptors of the caller: they must not be closed, and their numbers not be given to other
     files, before the thread is done with them. With one future of the loop; run_in_executor and shield make three.
     """
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
     job = executor.submit(work, *arguments)
     try:
-        job.add_done_callback(lambda _: _tell(loop, ended))
-        await ended
+        await _end_of(job)
         if job.cancelled():  # the executor ends without it
             raise asyncio.CancelledError
         return job.result()
     except asyncio.CancelledError:
         while not job.done():
             with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.wait([asyncio.wrap_future(job)])
+                await _end_of(job)
         raise
     finally:
         del job  # an error of the work would hold itself by this frame
+
+
+def _end_of(job: Future[_T]) -> asyncio.Future[None]:
+    """A future of the loop that ends when the job does, whose result or error stays its own."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+    job.add_done_callback(lambda _: _tell(loop, ended))
+    return ended
 
 
 def _tell(loop: asyncio.AbstractEventLoop, ended: asyncio.Future[None]) -> None:

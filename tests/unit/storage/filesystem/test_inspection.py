@@ -16,7 +16,7 @@ import pytest
 from s3gate.core.checksums import Checksum
 from s3gate.core.conditions import NO_CONDITION
 from s3gate.core.values import Bucket
-from s3gate.storage.filesystem import inspection, leftovers
+from s3gate.storage.filesystem import inspection, leftovers, records
 from s3gate.storage.filesystem.backend import FilesystemBackend
 from s3gate.storage.filesystem.bucket_directory import BucketDirectory, Store
 from s3gate.storage.filesystem.durability import Durability
@@ -139,7 +139,7 @@ def test_a_file_changed_by_another_program_is_a_note_and_no_fault(full, root):
 
 def test_records_that_cannot_be_read_or_are_missing_are_found(full, root):
     os.setxattr(root / "bucket/versions", "user.s3gate", b"broken")
-    name = os.getxattr(root / "bucket/dir/large", "user.s3gate").split(b"\xba")[1][:26].decode()
+    name = records.decode(os.getxattr(root / "bucket/dir/large", "user.s3gate")).spill
     spill = root / f"bucket/.s3gate/x/{name[-2:]}/{name}"
     (other,) = {*root.glob("bucket/.s3gate/x/*/*")} - {spill}
     spill.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ async def test_an_error_of_the_work_is_raised(runner, executor):
 
 
 @pytest.mark.parametrize("fails", [False, True])
-async def test_a_task_that_is_cancelled_ends_behind_its_work(runner, executor, fails):
+async def test_a_task_that_is_cancelled_ends_behind_its_work(runner, executor, fails, caplog):
     begun, go_on = threading.Event(), threading.Event()
 
     def work() -> int:
@@ -45,6 +46,10 @@ async def test_a_task_that_is_cancelled_ends_behind_its_work(runner, executor, f
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await task
+    del task
+    gc.collect()
+    await asyncio.sleep(0)
+    assert not caplog.records, "an error that nobody asks for any more is no fault of the gateway"
 
 
 async def test_work_that_is_taken_from_the_executor_is_cancelled(runner):
