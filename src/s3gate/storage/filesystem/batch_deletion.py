@@ -172,6 +172,7 @@ class _Batch:
             for number in self._chains[key]:
                 await self._delete(key, number)
             if len(self._unsynced.directories) >= _MOST_OPEN:
+                self._kept.forget()
                 async with self._syncing:  # at most one waits for the disk, and the others for it
                     if len(self._unsynced.directories) >= _MOST_OPEN:
                         await self._settle()
@@ -180,6 +181,7 @@ class _Batch:
                 await self._closing.wait()
                 await asyncio.sleep(0)  # other requests have their turn
                 turn = now()
+        self._kept.forget()  # other tasks go on, and may wait first
 
     async def _delete(self, key: str, number: int) -> None:
         removal = self._removals[number]

@@ -58,9 +58,11 @@ def remove_at_once(
     changes = Changes(bucket.durability.directories, lease=lease)
     deletion = None
     try:
-        deletion = _delete(bucket, name, condition, version_id, None, changes, kept)
-    except LeaseExpired:
-        pass
+        with contextlib.suppress(LeaseExpired):
+            deletion = _delete(bucket, name, condition, version_id, None, changes, kept)
+        if deletion is None:
+            for fd in changes.directories:  # the next attempt may find that done, and not note it
+                bucket.durability.sync_directory(fd)
     finally:
         locks.give_back(slot)
         if deletion is None:

@@ -18,7 +18,7 @@ from s3gate.storage.filesystem.kept_parent import KeptParent
 from s3gate.storage.filesystem.objects import KEYS, Changes, locked_state
 from s3gate.storage.filesystem.paths import place
 from s3gate.storage.filesystem.tree import Found
-from support.stores import keys, put
+from support.stores import keys, put, set_versioning
 
 
 def found(handle, key: bytes, kept: KeptParent) -> bytes | None:
@@ -54,6 +54,37 @@ async def test_a_key_whose_lock_is_held_is_waited_for(backend, bucket):
         assert await keys(backend, bucket) == ["key"]
     await waiting
     assert await keys(backend, bucket) == []
+
+
+async def test_no_directory_is_kept_while_a_task_waits(root: Path, backend, bucket):
+    await set_versioning(backend, bucket, "Enabled")
+    bucket = await backend.find_bucket("bucket")
+    held = await put(backend, bucket, "dir/held", b"1")
+    other = await put(backend, bucket, "dir/other", b"2")
+    removals = [Removal("dir/held", NO_CONDITION, "null"), Removal("dir/held", NO_CONDITION, held.version_id)]
+    removals.append(Removal("dir/other", NO_CONDITION, other.version_id))
+    async with backend._handle("bucket").locks.hold(KEYS, b"dir/held"):
+        deleting = asyncio.create_task(backend.delete_objects(bucket, removals))
+        await asyncio.sleep(0.05)
+        assert not deleting.done()
+        (root / "bucket/dir").rename(root / "bucket/moved")
+        (root / "bucket/dir").mkdir()
+    await deleting
+    assert (root / "bucket/moved/held").read_bytes() == b"1", "what stands at another key by now was deleted"
+
+
+async def test_directories_that_an_attempt_in_vain_has_changed_are_synced(backend, bucket, monkeypatch):
+    await put(backend, bucket, "key", b"1")
+    handle, synced = backend._handle("bucket"), []
+
+    def in_vain(*arguments: object) -> None:
+        (changes,) = [argument for argument in arguments if isinstance(argument, Changes)]
+        changes.directories.append(os.dup(handle.fd))
+
+    monkeypatch.setattr(deletion, "_delete", in_vain)
+    monkeypatch.setattr(type(handle.durability), "sync_directory", lambda _, fd: synced.append(os.fstat(fd).st_ino))
+    assert deletion.remove_at_once(handle, "key", NO_CONDITION, None) is None
+    assert synced == [handle.stat.st_ino]
 
 
 async def test_deleting_leaves_no_descriptor_open(root: Path, backend, bucket):
