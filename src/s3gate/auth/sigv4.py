@@ -47,6 +47,9 @@ CONTENT_HEADER = "x-amz-content-sha256"
 # The form that nearly every client writes; any other is taken apart slowly, so that its fault can be named.
 _USUAL = re.compile(rf"{ALGORITHM} Credential=([^, ]+), ?SignedHeaders=([^, ]+), ?")
 _DAY = re.compile(r"[0-9]{8}")
+# What is longer, or has more names, is looked at each time: whoever sends much must not fill the memory with it.
+_USUAL_LENGTH = 1024
+_FEW_NAMES = 64
 
 Refusal = Callable[[str], S3Error]
 
@@ -133,7 +136,8 @@ def check_signed_headers(wire: Wire, names: tuple[str, ...], *, content: str) ->
     x-amz-content-sha256 needs no line of its own where its value is `content`, which is signed anyway.
     """
     headers = wire.headers
-    unsigned = _unsigned(tuple(headers), names)
+    few = len(headers) + len(names) <= _FEW_NAMES
+    unsigned = (_known_unsigned if few else _unsigned)(tuple(headers), names)
     if unsigned and headers.get(CONTENT_HEADER) == content:
         unsigned = tuple([name for name in unsigned if name != CONTENT_HEADER])
     if unsigned:
@@ -144,11 +148,13 @@ def check_signed_headers(wire: Wire, names: tuple[str, ...], *, content: str) ->
         )
 
 
-@lru_cache(maxsize=256)
 def _unsigned(sent: tuple[str, ...], signed: tuple[str, ...]) -> tuple[str, ...]:
-    """The names, in order, that would have to be among the signed ones. A client sends few sets of names."""
+    """The names, in order, that would have to be among the signed ones."""
     unsigned = {name for name in sent if name.startswith("x-amz-") and name not in signed}
     return tuple(sorted(unsigned if "host" in signed else unsigned | {"host"}))
+
+
+_known_unsigned = lru_cache(maxsize=256)(_unsigned)
 
 
 def check_signature(
@@ -205,7 +211,7 @@ def verify_header(
     """
     headers = wire.headers
     head, _, signature = authorization.rpartition("Signature=")
-    claim = _usual_claim(head, region)
+    claim = _usual_claim(head, region) if len(head) <= _USUAL_LENGTH else None
     if claim is None or not signature:
         claim, signature = _parse_authorization(authorization, region)
     sent = headers.get("x-amz-date") or headers.get("date", "")

@@ -75,6 +75,7 @@ _HARMLESS_HEADERS = frozenset(
     }
 )
 _DECISIONS = 512  # how many are kept
+_FEW_NAMES = 64  # of parameters and headers; where there are more nothing is kept, for each name takes memory
 _CHECKSUM_PREFIX = "x-amz-checksum-"
 
 
@@ -266,7 +267,8 @@ class Routes:
     def match(self, method: str, level: Level, query: Mapping[str, str], headers: Mapping[str, str]) -> Operation:
         """The operation that a request asks for, else S3Error: MethodNotAllowed, NotImplemented or InvalidArgument."""
         has_value = tuple([(name, bool(value)) for name, value in query.items()]) if query else ()
-        op = self._decided(method, level, has_value, tuple(headers))
+        decide = self._decided if len(has_value) + len(headers) <= _FEW_NAMES else self._decide
+        op = decide(method, level, has_value, tuple(headers))
         if op is None:
             if method == "OPTIONS":
                 raise _preflight_refusal(level, headers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from sys import intern
 from typing import Any
 
 from msgspec.structs import replace
@@ -24,7 +23,7 @@ def headers_of(scope: Mapping[str, Any]) -> dict[str, str]:
     raw: list[tuple[bytes, bytes]] = scope["headers"]
     headers = {}
     for name, value in raw:
-        headers[_names.get(name) or keep(_names, name, intern(name.decode("latin-1")))] = value.decode("latin-1")
+        headers[_names.get(name) or keep(_names, name, name.decode("latin-1"))] = value.decode("latin-1")
     return headers if len(headers) == len(raw) else _joined(raw)
 
 

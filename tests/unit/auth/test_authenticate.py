@@ -7,6 +7,7 @@ from email.utils import formatdate
 
 import pytest
 
+from s3gate.auth import sigv4
 from s3gate.auth.authenticate import Authenticated, AuthRules, authenticate
 from s3gate.core.clock import SECOND
 from s3gate.core.errors import S3Error
@@ -231,6 +232,13 @@ def test_an_amz_header_that_is_not_signed_is_refused_by_name(make: Callable[[], 
 def test_the_host_must_be_signed() -> None:
     error = _refused(_with_authorization("SignedHeaders=host;", "SignedHeaders="))
     assert (error.code, error.fields) == ("AccessDenied", {"HeadersNotSigned": "host"})
+
+
+def test_a_request_with_very_many_signed_headers_is_verified_and_leaves_nothing_in_memory() -> None:
+    wire = _signed(**{f"x-amz-meta-{number:03}": "v" for number in range(100)})
+    before = [known.cache_info().currsize for known in (sigv4._usual_claim, sigv4._known_unsigned)]
+    assert not authenticated(wire).caller.anonymous
+    assert [known.cache_info().currsize for known in (sigv4._usual_claim, sigv4._known_unsigned)] == before
 
 
 def test_headers_that_proxies_add_need_no_signature() -> None:

@@ -36,6 +36,14 @@ def test_two_operations_that_claim_one_request_do_not_make_a_table() -> None:
         Routes([one, other])
 
 
+def test_a_request_with_very_many_names_leaves_nothing_in_memory() -> None:
+    routes = Routes.of(sample_operations)
+    before = routes._decided.cache_info().currsize
+    routes.match("GET", Level.OBJECT, {f"p{number}": "1" for number in range(100)}, {})
+    routes.match("GET", Level.OBJECT, {}, {f"p{number}": "1" for number in range(100)})
+    assert routes._decided.cache_info().currsize == before
+
+
 def test_the_operation_with_most_selectors_wins() -> None:
     assert ROUTES.match("PUT", Level.OBJECT, {}, {"x-amz-copy-source": "/b/k"}).name == "CopyObject"
     assert ROUTES.match("PUT", Level.OBJECT, {}, {}).name == "PutObject"
