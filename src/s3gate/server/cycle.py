@@ -26,7 +26,7 @@ from uvicorn.server import ServerState
 from s3gate.core.checksums import Buffer
 from s3gate.core.upload_memory import IN_CONNECTION
 from s3gate.server.file_sender import FileSender
-from s3gate.server.turns import Turns
+from s3gate.server.turns import Turns, write
 
 __all__ = [
     "FILE",
@@ -154,7 +154,7 @@ class SendingCycle(RequestResponseCycle):
         if turns is not None and self.keep_alive:
             turns.write(self.transport, pieces)
         else:
-            self.transport.writelines(pieces)
+            write(self.transport, pieces)
         message[TAKEN] = len(body)
         self.response_started = self.response_complete = True
         self.waiting_for_100_continue = False

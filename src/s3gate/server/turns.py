@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from s3gate.core.checksums import Buffer
 
-__all__ = ["Turns"]
+__all__ = ["Turns", "write"]
 
 _log = logging.getLogger(__name__)
 
@@ -25,6 +25,16 @@ _TOGETHER_SECONDS = 20e-6
 _AT_ONCE = 16
 
 _T = TypeVar("_T")
+
+
+def write(transport: asyncio.WriteTransport, pieces: Sequence[Buffer]) -> None:
+    """Write an answer.
+
+    Not by writelines(), which asyncio has had without flow control and without a look at whether the connection is lost
+    (https://github.com/python/cpython/issues/127655 and /136234).
+    """
+    for piece in pieces:
+        transport.write(piece)
 
 
 class Turns:
@@ -53,7 +63,7 @@ class Turns:
     def write(self, transport: asyncio.WriteTransport, pieces: Sequence[Buffer]) -> None:
         """Write an answer, or have it written when those of the requests that came with it are there as well."""
         if self._answers is None:
-            transport.writelines(pieces)
+            write(transport, pieces)
         else:
             self._answers.append((transport, pieces))
 
@@ -64,16 +74,21 @@ class Turns:
         answers, self._answers = self._answers, []
         for transport, pieces in answers:
             try:
-                transport.writelines(pieces)
-            except RuntimeError as error:  # closed meanwhile
+                write(transport, pieces)
+            except Exception as error:  # closed meanwhile
                 _log.debug("an answer has nobody to go to: %s", error)
 
     def _run_all(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for begin in range(0, len(waiting), _AT_ONCE):
-            self._answers = []
-            for work, what in waiting[begin : begin + _AT_ONCE]:
-                work(what)
-            self.flush()
-        self._answers = None
-        self._ended = perf_counter()
+        try:
+            for begin in range(0, len(waiting), _AT_ONCE):
+                self._answers = []
+                for work, what in waiting[begin : begin + _AT_ONCE]:
+                    try:
+                        work(what)
+                    except Exception:  # of one connection, and the others have no part in it
+                        _log.exception("a request could not be run to its end")
+                self.flush()
+        finally:
+            self._answers = None
+            self._ended = perf_counter()

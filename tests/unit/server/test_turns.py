@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 
 import pytest
 
@@ -18,10 +17,10 @@ class Transport:
         self._log = log
         self._fails = fails
 
-    def writelines(self, pieces: Sequence[bytes]) -> None:
+    def write(self, piece: bytes) -> None:
         if self._fails:
             raise RuntimeError("closed")
-        self._log.append(f"wrote {b''.join(pieces).decode()}")
+        self._log.append(f"wrote {piece.decode()}")
 
 
 @pytest.fixture
@@ -105,10 +104,48 @@ def test_flush_writes_what_waits_before_what_is_written_now(together: None) -> N
         def work(name: str) -> None:
             group.write(transport, [b"answer"])
             group.flush()
-            transport.writelines([b"refusal"])
+            transport.write(b"refusal")
 
         group.run(loop, work, "a")
         await asyncio.sleep(0)
 
     asyncio.run(run())
     assert log == ["wrote answer", "wrote refusal"]
+
+
+@pytest.mark.usefixtures("together")
+def test_a_request_that_fails_holds_up_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    log: list[str] = []
+
+    async def run() -> None:
+        loop, group = asyncio.get_running_loop(), Turns()
+
+        def work(name: str) -> None:
+            if name == "broken":
+                raise RuntimeError(name)
+            group.write(Transport(log), [name.encode()])
+
+        for name in ("a", "broken", "b"):
+            group.run(loop, work, name)
+        await asyncio.sleep(0)
+        group.write(Transport(log), [b"later"])
+
+    asyncio.run(run())
+    assert log == ["wrote a", "wrote b", "wrote later"]
+    assert "could not be run" in caplog.text
+
+
+def test_an_answer_never_goes_by_writelines() -> None:
+    class Old(asyncio.WriteTransport):
+        """One whose writelines() knows neither flow control nor a lost connection, as asyncio has had it."""
+
+        pieces: list[bytes] = []
+
+        def write(self, data: object) -> None:
+            self.pieces.append(bytes(data))  # type: ignore[call-overload]
+
+        def writelines(self, list_of_data: object) -> None:
+            raise AttributeError("'NoneType' object has no attribute 'send'")
+
+    Turns().write(Old(), [b"head", b"body"])
+    assert Old.pieces == [b"head", b"body"]
