@@ -42,6 +42,9 @@ class Receiving(Protocol):
 
     receive_buffer: ReceiveBuffer
 
+    def rest_received(self) -> None:
+        """More has come of a body whose request is answered already: the connection is not idle."""
+
     def body_received(self) -> None:
         """All of the body has come: what follows is for the parser again."""
 
@@ -87,7 +90,9 @@ class BodyReceiver(asyncio.BufferedProtocol):
         """So much has come."""
         piece = self._buffer.take(nbytes)
         self._left -= nbytes
-        if not self._request.response_complete:
+        if self._request.response_complete:
+            self._connection.rest_received()
+        else:
             self._request.take(piece)
         if not self._left:
             self._connection.body_received()

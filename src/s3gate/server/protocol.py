@@ -151,6 +151,11 @@ class GatewayProtocol(HttpToolsProtocol):
             self.transport.pause_reading()
             self.transport.resume_reading()
 
+    def rest_received(self) -> None:
+        """See Receiving."""
+        if self._idle is not None:
+            self._idle.end()
+
     def body_received(self) -> None:
         """See Receiving."""
         self.parser = httptools.HttpRequestParser(self)  # the one before still waits for this body

@@ -7,6 +7,7 @@ import random
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,18 @@ def test_requests_behind_a_large_body_are_answered_in_their_order(server, receiv
             body, rest = answer(connection, rest)
             assert body == DATA[:size]
         sending.join()
+    assert received
+
+
+def test_a_connection_is_not_idle_while_the_rest_of_a_body_comes_behind_its_answer(received):
+    with serving(Storing(), "uvloop", timeout_keep_alive=1) as address, socket.create_connection(address) as connection:
+        request = put("/early", DATA)
+        connection.sendall(request[:-100_000])
+        assert answer(connection) == (b"early", b"")
+        connection.sendall(request[-100_000:-1])
+        time.sleep(1.5)  # longer than a connection may be idle
+        connection.sendall(request[-1:] + put("/", b"next"))
+        assert answer(connection) == (b"next", b"")
     assert received
 
 
