@@ -71,7 +71,7 @@ class UserMetadata:
 class Group:
     """The field is a group of arguments that several operations share: its type is a class of such fields.
 
-    It is bound before the others. User metadata and the document are no part of a group.
+    It is bound behind the parameters and before the other headers. User metadata and the document are no part of it.
     """
 
 
@@ -271,10 +271,10 @@ class Binder:
             values["bucket"] = bucket
         if self._with_key:
             values["key"] = key
-        for field, group in self._groups:
-            values[field] = group.bind(bucket, key, wire)
         if wire.query or self._needs_query:
             self._bind_query(values, wire.query)
+        for field, group in self._groups:
+            values[field] = group.bind(bucket, key, wire)
         if self._needs_header or not self._own_headers.isdisjoint(wire.headers):
             self._bind_headers(values, wire.headers)
         if self.metadata:

@@ -25,6 +25,7 @@ from s3gate.operations.binding import (
     header_text,
     user_metadata,
 )
+from s3gate.operations.copying import UploadPartCopyArgs
 from support.sample_operations import Words
 
 
@@ -215,6 +216,12 @@ def test_the_names_that_a_group_takes_are_known_and_what_it_requires_is_required
     with pytest.raises(S3Error) as caught:
         binder.bind("b", "k", Wire("PUT", "/b/k", "", {"content-type": "text/plain"}))
     assert caught.value.code == "InvalidRequest"
+
+
+def test_parameters_are_looked_at_before_the_headers_of_a_group() -> None:
+    with pytest.raises(S3Error) as caught:
+        Binder(UploadPartCopyArgs).bind("b", "k", Wire("PUT", "/b/k", "partNumber=0&uploadId=u", {}))
+    assert caught.value.fields["ArgumentName"] == "partNumber"
 
 
 def test_user_metadata_in_a_group_is_an_error_of_the_programmer() -> None:
