@@ -76,7 +76,15 @@ def close_read_file(executor: Executor, fd: int, size: int) -> None:
 
     While it has a name nothing of it is freed: two threads in turns would cost many times what the kernel takes.
     """
-    if size >= _LONG_CLOSE_BYTES and os.fstat(fd).st_nlink:
+    if size >= _LONG_CLOSE_BYTES and _has_name(fd):
         os.close(fd)
     else:
         close_file(executor, fd, size)
+
+
+def _has_name(fd: int) -> bool:
+    """Whether an open file surely has a name; of one that a file server has forgotten nothing is sure."""
+    try:
+        return os.fstat(fd).st_nlink > 0
+    except OSError:
+        return False

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from s3gate.storage.filesystem.threads import run_to_end
+from s3gate.storage.filesystem.threads import close_read_file, run_to_end
 
 
 @pytest.fixture
@@ -69,3 +71,16 @@ async def test_work_that_is_taken_from_the_executor_is_cancelled(runner):
         await second
     go_on.set()
     assert await first
+
+
+def test_a_large_file_that_the_server_has_forgotten_is_closed_all_the_same(tmp_path, executor, monkeypatch):
+    def forgotten(_fd: int) -> os.stat_result:
+        raise OSError(errno.ESTALE, "stale")
+
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fstat", forgotten)
+        close_read_file(executor, fd, 1 << 30)
+    executor.shutdown()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
