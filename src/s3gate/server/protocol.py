@@ -223,6 +223,7 @@ class GatewayProtocol(HttpToolsProtocol):
             raise self._fault
         if self.cycle_class is None:
             super().on_headers_complete()
+            self.scope["extensions"] = self.extensions  # type: ignore[typeddict-item]  # it is run in the next turn
         else:
             self._begin_cycle(self.cycle_class, version)
         self._in_body = True
