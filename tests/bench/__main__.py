@@ -15,6 +15,7 @@ from bench.loads.load import Target
 from bench.machine import describe_machine
 from bench.measure import Quiet
 from bench.options import PEERS_VARIABLE, Options, parse_options
+from bench.output import put_out
 from bench.programs import PEERS, Program, find_peer, gateway
 from bench.replay import MissingProgram, Replay
 from bench.report import Report
@@ -37,9 +38,9 @@ def main(arguments: Sequence[str]) -> int:
     except MissingProgram as missing:
         print(f"bench: {missing}", file=sys.stderr)
         return 1
-    _write(options.markdown, report.markdown())
+    put_out(report.markdown(), options.markdown)
     if options.json:
-        _write(options.json, report.json())
+        put_out(report.json(), options.json)
     return 0
 
 
@@ -85,14 +86,6 @@ def _measure(options: Options, programs: Sequence[Program], client: Replay, disk
         "s3gate": "with metrics and an access log as JSON in a file; the peers without",
     }
     return Report(setting, servers, loads)
-
-
-def _write(path: Path | None, text: str) -> None:
-    if path is None:
-        print(text, end="")
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
 
 
 if __name__ == "__main__":

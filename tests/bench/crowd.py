@@ -19,6 +19,7 @@ from statistics import median
 from bench.disk import disk_at
 from bench.machine import describe_machine
 from bench.measure import Quiet, proportional_bytes
+from bench.output import put_out
 from bench.programs import gateway
 from bench.replay import MissingProgram, Outcome, Replay, Unfit
 from bench.servers import BUCKET, Server
@@ -119,10 +120,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bench: {error}", file=sys.stderr)
         return 1
     text = _markdown(rows, given)
-    if given.markdown is None:
-        print(text, end="")
-    else:
-        given.markdown.write_text(text)
+    put_out(text, given.markdown)
     return 0
 
 

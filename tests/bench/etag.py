@@ -22,6 +22,7 @@ from bench.disk import Disk, NoDisk, loop_disk
 from bench.loads.load import Target, object_path
 from bench.machine import describe_machine
 from bench.measure import Quiet, Sample, measured
+from bench.output import put_out
 from bench.programs import DURABILITIES, gateway
 from bench.replay import FILLER_SIZE, MissingProgram, Outcome, Replay, Unfit
 from bench.servers import Server
@@ -180,10 +181,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bench: {reason}", file=sys.stderr)
         return 1
     text = _markdown(options, description, groups)
-    if options.markdown is None:
-        print(text, end="")
-    else:
-        options.markdown.write_text(text)
+    put_out(text, options.markdown)
     return 0
 
 

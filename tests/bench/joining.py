@@ -24,6 +24,7 @@ from bench.loads.load import Target, object_path
 from bench.loads.multipart import complete, send_parts
 from bench.machine import describe_machine
 from bench.measure import QUIET_CORES, Quiet, measured
+from bench.output import put_out
 from bench.programs import DURABILITIES, gateway
 from bench.replay import Outcome, Replay
 from bench.servers import BUCKET, Server
@@ -172,10 +173,7 @@ def main(arguments: Sequence[str]) -> int:
         print(f"bench: {reason}", file=sys.stderr)
         return 1
     text = _markdown(options, found)
-    if options.markdown is None:
-        print(text, end="")
-    else:
-        options.markdown.write_text(text)
+    put_out(text, options.markdown)
     return 0
 
 

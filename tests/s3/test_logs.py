@@ -18,6 +18,7 @@ from botocore.exceptions import ClientError
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from support.certificates import self_signed
+from support.fast_paths import fast_path_flags
 from support.gateway import ACCESS_KEY, Gateway
 from support.processes import wait_for
 from support.raw_http import Connection, Request, ask
@@ -132,9 +133,10 @@ def test_the_form_of_aws_goes_to_the_standard_output(tmp_path: Path):
     assert (got[6], got[9], got[11], got[12]) == ("REST.GET.OBJECT", "206", "2", "3")
 
 
-def test_encryption_is_told(tmp_path: Path):
+@pytest.mark.parametrize("fast", [True, False])
+def test_encryption_is_told(tmp_path: Path, fast: bool):
     log = tmp_path / "access.log"
-    ways = ("--durability", "none", "--access-log", str(log))
+    ways = ("--durability", "none", "--access-log", str(log), *fast_path_flags(fast))
     with Gateway(tmp_path / "data", *ways, tls=self_signed(tmp_path), workers=1) as gateway:
         gateway.boto3().list_buckets()
         (line,) = wait_for(lambda: lines(log), "the line")

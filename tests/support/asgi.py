@@ -149,24 +149,23 @@ def ask_once(gateway: Gateway, method: str, path: str, *args: Any, bucket: str =
     return asyncio.run(run())
 
 
-@contextlib.contextmanager
-def served(app: App, *, fast: bool = FAST, protocol: type[asyncio.Protocol] | None = None) -> Iterator[tuple[str, int]]:
+def served(
+    app: App, *, fast: bool = FAST, protocol: type[asyncio.Protocol] | None = None
+) -> contextlib.AbstractContextManager[tuple[str, int]]:
     """Serve an application on a socket of this machine while the block runs; gives host and port.
 
     `fast`: with the ways of the protocol for large bodies, unless another `protocol` is given.
     """
+    chosen = protocol or protocol_class(zero_copy=fast, pieces=fast, whole=fast)
+    return running(app, chosen, lifespan="on", server_header=False)
+
+
+@contextlib.contextmanager
+def running(app: Any, protocol: type[asyncio.Protocol], **options: Any) -> Iterator[tuple[str, int]]:
+    """uvicorn in a thread with this protocol, and `options` of its configuration; gives host and port."""
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app,
-        loop="uvloop",
-        http=protocol or protocol_class(zero_copy=fast, pieces=fast, whole=fast),
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
-    server = uvicorn.Server(config)
+    usual = {"loop": "uvloop", "ws": "none", "lifespan": "off", "log_config": None, "access_log": False}
+    server = uvicorn.Server(uvicorn.Config(app, http=protocol, interface="asgi3", **(usual | options)))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

@@ -27,11 +27,11 @@ def protocol_class(
 ) -> type[HttpToolsProtocol]:
     """The protocol for a process.
 
-    `zero_copy`: the application may send ranges of files inside the kernel, but over TLS. `pieces`: it gets bodies in
-    pieces, not joined. `whole`: it may send an answer by one message, and those of requests that came together go out
-    together. `step_bytes`: how much of a file is sent at once,
-    before others get their turn. The first three are announced as extensions in the scope,
-    see `server.cycle`. A release of uvicorn that has not what they build on does without them.
+    `zero_copy`: the application may send ranges of files inside the kernel, but over TLS. `pieces`: it gets bodies
+    in pieces, not joined. `whole`: it may send an answer by one message, and those of requests that came together
+    go out together. `step_bytes`: how much of a file is sent at once, before others get their turn. The first three
+    are announced as extensions in the scope, see `server.cycle`. A release of uvicorn that has not what they build
+    on does without them.
     """
     wanted = {FILE: zero_copy, PIECES: pieces, WHOLE: whole}
     if not any(wanted.values()) or GatewayProtocol is HttpToolsProtocol:

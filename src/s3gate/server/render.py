@@ -181,21 +181,24 @@ async def send_at_once(answer: Answer, *, send: Send, served: Served) -> None:
     await _send_piece(answer.body, more=False, send=send, served=served)
 
 
+def _framed(answer: Answer, served: Served) -> Headers:
+    """The headers of an answer with those that every answer has; the HTTP server adds Date."""
+    common = ("x-amz-request-id", served.request_id), ("x-amz-id-2", served.host_id), ("server", SERVER)
+    return [*answer.headers, *common]
+
+
 def _lines(answer: Answer, served: Served) -> bytes:
-    """The headers of an answer as lines, with those that every answer has; the HTTP server adds Date."""
-    text = ""
-    for name, value in answer.headers:
-        text += f"{name}: {value}\r\n"
-    text += f"x-amz-request-id: {served.request_id}\r\nx-amz-id-2: {served.host_id}\r\nserver: {SERVER}\r\n"
-    return text.encode("latin-1")
+    """The same as lines."""
+    return "".join([f"{name}: {value}\r\n" for name, value in _framed(answer, served)]).encode("latin-1")
 
 
 def _start(answer: Answer, served: Served, closes: bool) -> Message:
     """The message by which an answer begins."""
-    headers = [tuple(line.split(b": ", 1)) for line in _lines(answer, served).splitlines()]
+    headers = _framed(answer, served)
     if closes:
-        headers.append((b"connection", b"close"))
-    return {"type": "http.response.start", "status": answer.status, "headers": headers}
+        headers.append(("connection", "close"))
+    encoded = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    return {"type": "http.response.start", "status": answer.status, "headers": encoded}
 
 
 async def _send_file(answer: Answer, content: Content, *, more: bool, send: Send, served: Served) -> None:

@@ -75,8 +75,9 @@ class Turns:
         for transport, pieces in answers:
             try:
                 write(transport, pieces)
-            except Exception as error:  # closed meanwhile
-                _log.debug("an answer has nobody to go to: %s", error)
+            except Exception:  # of one connection, and the others have no part in it
+                if not transport.is_closing():
+                    _log.exception("an answer could not be written")
 
     def _run_all(self) -> None:
         waiting, self._waiting = self._waiting, []

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from hypothesis import given
 from hypothesis import strategies as st
 
 from s3gate.server.body_receiver import LARGE_BODY, BodyReceiver, ReceiveBuffer
 from s3gate.server.cycle import PIECES
 from s3gate.server.protocol_choice import protocol_class
+from support.asgi import running
 from support.certificates import self_signed
 
 Connect = Callable[[], socket.socket]
@@ -73,22 +73,8 @@ class Storing:
         await send({"type": "http.response.body", "body": answer})
 
 
-@contextlib.contextmanager
-def serving(app: Any, loop: str, **options: Any) -> Iterator[tuple[str, int]]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    kind = protocol_class(zero_copy=True, pieces=True, whole=True)
-    config = uvicorn.Config(
-        app, loop=loop, http=kind, ws="none", lifespan="off", log_config=None, interface="asgi3", **options
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
+def serving(app: Any, **options: Any) -> contextlib.AbstractContextManager[tuple[str, int]]:
+    return running(app, protocol_class(zero_copy=True, pieces=True, whole=True), **options)
 
 
 @pytest.fixture
@@ -112,7 +98,7 @@ def server(request: pytest.FixtureRequest, tmp_path: Path, received: list[int]) 
     certificate, key = self_signed(tmp_path)
     options = {"ssl_certfile": certificate, "ssl_keyfile": key} if tls else {}
     trust = ssl.create_default_context(cafile=certificate)
-    with serving(app, loop, **options) as address:
+    with serving(app, loop=loop, **options) as address:
 
         def connect() -> socket.socket:
             plain = socket.create_connection(address, timeout=20)
@@ -177,7 +163,7 @@ def test_requests_behind_a_large_body_are_answered_in_their_order(server, receiv
 
 
 def test_a_connection_is_not_idle_while_the_rest_of_a_body_comes_behind_its_answer(received):
-    with serving(Storing(), "uvloop", timeout_keep_alive=1) as address, socket.create_connection(address) as connection:
+    with serving(Storing(), timeout_keep_alive=1) as address, socket.create_connection(address) as connection:
         request = put("/early", DATA)
         connection.sendall(request[:-100_000])
         assert answer(connection) == (b"early", b"")

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from s3gate.server import protocol, uvicorn_parts
 from s3gate.server.connections import TLS
@@ -23,6 +22,7 @@ from s3gate.server.cycle import FILE, HIGH_WATER, PIECES, TAKEN, WHOLE
 from s3gate.server.file_sender import FileSender
 from s3gate.server.protocol import GatewayProtocol
 from s3gate.server.protocol_choice import protocol_class
+from support.asgi import running
 from support.certificates import self_signed
 
 Address = tuple[str, int]
@@ -89,37 +89,12 @@ class Files:
         await send({"type": "http.response.body", "body": body})
 
 
-@contextlib.contextmanager
-def serving(app: Any, loop: str, kind: type[HttpToolsProtocol], **options: Any) -> Iterator[Address]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app,
-        loop=loop,
-        http=kind,
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        interface="asgi3",
-        **options,
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        yield listener.getsockname()
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()
-
-
 @pytest.fixture(params=["uvloop", "asyncio"])
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Files, Address]]:
     path = tmp_path / "file"
     path.write_bytes(DATA)
     app = Files(path)
-    with serving(app, request.param, protocol_class(zero_copy=True, pieces=True, whole=True)) as address:
+    with running(app, protocol_class(zero_copy=True, pieces=True, whole=True), loop=request.param) as address:
         yield app, address
 
 
@@ -272,7 +247,7 @@ class Lazy:
 def test_a_client_is_made_to_wait_when_nobody_takes_its_body():
     app = Lazy()
     with (
-        serving(app, "uvloop", protocol_class(zero_copy=True, pieces=True, whole=True)) as address,
+        running(app, protocol_class(zero_copy=True, pieces=True, whole=True)) as address,
         socket.create_connection(address, timeout=20) as connection,
     ):
         connection.sendall(head("PUT /", f"Content-Length: {64 << 20}", "Connection: close"))
@@ -297,7 +272,7 @@ def test_a_client_is_made_to_wait_when_nobody_takes_its_body():
 def test_the_application_is_told_what_it_can_use(tmp_path, announced):
     app = Files(tmp_path)
     protocol = protocol_class(zero_copy=FILE in announced, pieces=PIECES in announced, whole=WHOLE in announced)
-    with serving(app, "uvloop", protocol) as address:
+    with running(app, protocol) as address:
         talk(address, head("GET /0-0", "Connection: close"))
     assert app.extensions.keys() == announced
 
@@ -310,7 +285,7 @@ def test_nothing_is_sent_past_the_encryption(tmp_path, loop):
     kind = protocol_class(zero_copy=True, pieces=True, whole=True)
     trust = ssl.create_default_context(cafile=certificate)
     with (
-        serving(app, loop, kind, ssl_certfile=certificate, ssl_keyfile=key) as address,
+        running(app, kind, loop=loop, ssl_certfile=certificate, ssl_keyfile=key) as address,
         socket.create_connection(address, timeout=20) as plain,
         trust.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
     ):

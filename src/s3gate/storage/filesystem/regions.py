@@ -122,7 +122,10 @@ class RegionStage(OpenStage):
             raise S3Error("InternalError", "The part is longer than it was said to be")
 
     def _reach(self, fd: int) -> None:
-        """Make the file as long as what was reserved: blocks behind its end cannot be given back."""
+        """Make the file as long as what was reserved: blocks behind its end cannot be given back.
+
+        Where that fails they are given back with the upload: completing it cuts off what is behind its last part.
+        """
         if self.size < self._reserved:
             with contextlib.suppress(OSError):
                 os.pwrite(fd, b"\0", self.offset + self._reserved - 1)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import errno
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Executor
 from itertools import count
@@ -86,7 +87,7 @@ class Home(Protocol):
         """What an acknowledged write has on the medium."""
 
 
-class OpenStage:
+class OpenStage(ABC):
     """A file that is written from its current place on: what all stages have in common.
 
     The stage keeps its `home`, so that the directories of a bucket stay open when it is removed under an upload.
@@ -152,9 +153,9 @@ class OpenStage:
         """Run blocking work on this stage in a thread, and wait for its end even when this task is cancelled."""
         return await run_to_end(self._executor, work, *arguments)
 
+    @abstractmethod
     def discard(self) -> None:
         """Close, and leave nothing behind that was not committed. No write may be under way."""
-        raise NotImplementedError
 
 
 class FileStage(OpenStage):
@@ -177,7 +178,7 @@ class FileStage(OpenStage):
         self._executor = executor
 
     def _take(self, pieces: list[Buffer]) -> None:
-        self.size += _write_all(self.fd, pieces)
+        super()._take(pieces)
         if self.size - self._begun >= _WRITEBACK_BYTES and self.home.durability.files:
             begin_writeback(self.fd, self._begun, self.size - self._begun)
             self._begun = self.size
